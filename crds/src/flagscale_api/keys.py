@@ -1,0 +1,24 @@
+"""Every label, annotation and group string of the product, in one table."""
+
+from typing import Final
+
+GROUP: Final = "flagscale.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+CATEGORY: Final = "flagscale"
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "flagscale"
+NAME_LABEL: Final = "app.kubernetes.io/name"
+INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
+COMPONENT_LABEL: Final = "app.kubernetes.io/component"
+
+TRAIN_JOB_LABEL: Final = f"{GROUP}/trainjob"
+OWNER_UID_LABEL: Final = f"{GROUP}/owner-uid"
+ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
+
+SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
+TRAIN_CONFIG_ANNOTATION: Final = f"{GROUP}/train-config"
+PROGRESS_CA_ANNOTATION: Final = f"{GROUP}/progress-ca"
+
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"

@@ -1,0 +1,78 @@
+"""What every resource of the group shares: the model base, CEL rules, metadata, conditions."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+@dataclass(frozen=True, slots=True)
+class CelRule:
+    """One `x-kubernetes-validations` entry of the object it is declared on.
+
+    `rule` is CEL over `self` (and `oldSelf` for transitions). `message` follows the house form
+    `<path>: <what is wrong>; <what is allowed>`; `field_path` (JSONPath such as `.steps`) makes the
+    API server name the field.
+    """
+
+    rule: str
+    message: str
+    field_path: str | None = None
+
+
+class ApiModel(BaseModel):
+    """Frozen camelCase model that refuses unknown fields; the source of a CRD schema."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=False,
+    )
+    cel_rules: ClassVar[tuple[CelRule, ...]] = ()
+
+
+class StatusModel(ApiModel):
+    """A status object: written by us and read back, so fields of a newer operator are kept out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Condition(StatusModel):
+    """metav1.Condition, with the generation it was computed from."""
+
+    type: str = Field(description="Type of the condition in CamelCase.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    observed_generation: int | None = Field(
+        default=None, description="metadata.generation that this condition was computed from."
+    )
+    last_transition_time: str = Field(description="When status last changed, RFC 3339 UTC.")
+    reason: str = Field(description="Machine-readable cause in CamelCase.")
+    message: str = Field(default="", description="What happened and what to do next.")
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterColumn:
+    """A column of `kubectl get`; `wide` columns show with `-o wide` only."""
+
+    name: str
+    json_path: str
+    type: Literal["string", "integer", "number", "date"] = "string"
+    description: str = ""
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceKind:
+    """What a CRD says besides its schema."""
+
+    kind: str
+    plural: str
+    singular: str
+    short_names: tuple[str, ...]
+    columns: tuple[PrinterColumn, ...]
+    spec_model: type[ApiModel]
+    status_model: type[ApiModel]
+    list_map_keys: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Configuration files that the operator writes and the pods read."""

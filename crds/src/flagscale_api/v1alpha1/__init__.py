@@ -1,0 +1,1 @@
+"""flagscale.dev/v1alpha1."""

@@ -1,0 +1,1 @@
+"""Keyed queue, workers, view of the cluster, Lease."""

@@ -1,0 +1,1 @@
+"""All that imports kopf: watch to queue, probes, start-up."""

@@ -1,0 +1,1 @@
+"""What a TrainJob's attempt becomes: one module per child kind."""

@@ -1,0 +1,1 @@
+"""The Kubernetes API: protocol, implementation, kinds and RBAC."""

@@ -1,0 +1,1 @@
+"""The status server that training pods post to."""
