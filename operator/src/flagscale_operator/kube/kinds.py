@@ -1,0 +1,108 @@
+"""Kinds the operator touches and what it may do to them: the source of the chart's RBAC."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from flagscale_api import keys
+
+Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
+Scope = Literal["cluster", "release"]
+
+
+@dataclass(frozen=True, slots=True)
+class KubeKind:
+    """Group, version, kind and plural of an API resource."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """As written in a manifest: `group/version`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """URL path of the collection or of one object."""
+        root = f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+TRAIN_JOB: Final = KubeKind(keys.GROUP, keys.VERSION, "TrainJob", "trainjobs")
+PYTORCH_JOB: Final = KubeKind("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs")
+POD: Final = KubeKind("", "v1", "Pod", "pods")
+SECRET: Final = KubeKind("", "v1", "Secret", "secrets")
+EVENT: Final = KubeKind("", "v1", "Event", "events")
+LEASE: Final = KubeKind("coordination.k8s.io", "v1", "Lease", "leases")
+ENDPOINT_SLICE: Final = KubeKind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+TOKEN_REVIEW: Final = KubeKind(
+    "authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False
+)
+CRD: Final = KubeKind(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    namespaced=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One RBAC rule; `release` rules hold in the operator's own namespace only."""
+
+    kind: KubeKind
+    verbs: tuple[Verb, ...]
+    scope: Scope = "cluster"
+    subresource: str = ""
+    resource_names: tuple[str, ...] = ()
+    why: str = ""
+
+
+LEASE_NAME: Final = "flagscale-operator"
+PROGRESS_SECRET_NAME: Final = "flagscale-progress-tls"  # noqa: S105 - a name, no secret
+PROGRESS_SERVICE_NAME: Final = "flagscale-progress"
+
+RULES: Final = (
+    Rule(TRAIN_JOB, ("get", "list", "watch", "delete"), why="watch; delete when its TTL ends"),
+    Rule(TRAIN_JOB, ("patch",), subresource="status", why="report"),
+    Rule(TRAIN_JOB, ("update",), subresource="finalizers", why="own children that block deletion"),
+    Rule(
+        PYTORCH_JOB,
+        ("get", "list", "watch", "create", "patch", "delete"),
+        why="one per attempt; server-side apply needs create and patch",
+    ),
+    Rule(POD, ("get", "list", "watch"), why="root cause of failures; only pods of our jobs"),
+    Rule(EVENT, ("create", "patch"), why="tell the story of a run"),
+    Rule(TOKEN_REVIEW, ("create",), why="bind progress posts to the job's pods"),
+    Rule(
+        CRD,
+        ("list", "watch"),
+        why="notice that the child's kind was installed or removed",
+    ),
+    Rule(LEASE, ("create",), scope="release", why="leader election"),
+    Rule(
+        LEASE,
+        ("get", "update"),
+        scope="release",
+        resource_names=(LEASE_NAME,),
+        why="leader election",
+    ),
+    Rule(SECRET, ("create",), scope="release", why="certificate of the progress server"),
+    Rule(
+        SECRET,
+        ("get", "update"),
+        scope="release",
+        resource_names=(PROGRESS_SECRET_NAME,),
+        why="certificate of the progress server",
+    ),
+    Rule(
+        ENDPOINT_SLICE,
+        ("create", "patch", "delete"),
+        scope="release",
+        why="progress posts go to the leader",
+    ),
+)
