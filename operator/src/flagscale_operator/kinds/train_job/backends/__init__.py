@@ -1,1 +1,1 @@
-"""What a TrainJob's attempt becomes: one module per child kind."""
+"""What a TrainJob's attempt becomes: one module per child kind, behind one function."""

@@ -1,0 +1,75 @@
+"""Settings of the operator, from environment variables; read once, frozen."""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flagscale_operator.errors import InvalidSpecError
+
+PREFIX = "FLAGSCALE_"
+
+
+class Settings(BaseModel):
+    """What the chart (or a developer) tells the operator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: str = Field(default="flagscale-system", description="The operator's own namespace.")
+    watch_namespaces: tuple[str, ...] = Field(
+        default=(), description="Namespaces to watch; none: the whole cluster."
+    )
+    trainer_image: str = Field(
+        default="flagscale-trainer:latest", description="Image of FlagScale's trainer."
+    )
+    image_pull_policy: str = Field(
+        default="IfNotPresent",
+        pattern="^(Always|IfNotPresent|Never)$",
+        description="Pull policy of training pods.",
+    )
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    metrics_port: int = Field(default=8080, ge=0, le=65535)
+    probe_port: int = Field(default=8081, ge=0, le=65535)
+    progress_port: int = Field(default=10443, ge=0, le=65535)
+    progress_url: str | None = Field(
+        default=None, description="Base URL that pods post to; default: the Service's."
+    )
+    leader_elect: bool = Field(default=True, description="Hold a Lease while working.")
+    workers: int = Field(default=32, ge=1, le=512, description="Objects reconciled at a time.")
+    api_rate: float = Field(
+        default=300.0, gt=0, description="API requests per second at most, on average."
+    )
+    api_burst: int = Field(default=600, ge=1, description="API requests at once at most.")
+    pod_name: str = Field(default_factory=socket.gethostname, description="Identity of the Lease.")
+    pod_ip: str = Field(default="127.0.0.1", description="Where the progress server is reached.")
+
+    @property
+    def effective_progress_url(self) -> str:
+        """Base URL of the progress server as pods see it."""
+        return self.progress_url or f"https://flagscale-progress.{self.namespace}.svc:10443"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from FLAGSCALE_* (and POD_NAME, POD_IP); raises InvalidSpecError naming each."""
+    values: dict[str, Any] = {
+        name: environ[PREFIX + name.upper()]
+        for name in Settings.model_fields
+        if environ.get(PREFIX + name.upper())
+    }
+    values.update(
+        {n: environ[n.upper()] for n in ("pod_name", "pod_ip") if environ.get(n.upper())}
+    )
+    if "watch_namespaces" in values:
+        values["watch_namespaces"] = tuple(
+            n for n in map(str.strip, values["watch_namespaces"].split(",")) if n
+        )
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}, got {e['input']!r}"
+            for e in error.errors()
+        )
+        raise InvalidSpecError(wrong) from error
