@@ -1,0 +1,79 @@
+# Everything a person or CI does with this project. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN := PYTHONPATH=tests $(PY)
+PYTEST := $(VENV)/bin/pytest
+CLUSTER ?=
+BENCH ?= operator
+export CLUSTER
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.synced ## Python environment from uv.lock
+
+$(VENV)/.synced: uv.lock pyproject.toml
+	@command -v uv >/dev/null || python3 -m pip install --quiet --break-system-packages uv || python3 -m pip install --quiet uv
+	@uv sync --frozen --all-extras --all-groups
+	@touch $@
+
+fmt: setup ## Format and fix
+	@$(VENV)/bin/ruff check --fix --quiet . || true
+	@$(VENV)/bin/ruff format .
+
+lint: setup ## Style, types, layers, generated files
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(PY) -m flagscale_api.crdgen --check
+	@$(PY) -m flagscale_operator.kube.rbac --check
+
+crds: setup ## Generate the CRDs and the chart's RBAC from the code
+	@$(PY) -m flagscale_api.crdgen
+	@$(PY) -m flagscale_operator.kube.rbac
+
+unit: setup ## Pure code, in seconds
+	@$(PYTEST) tests/unit
+
+apiserver: setup ## Against a real API server (no node)
+	@$(RUN) -m support.cluster fetch control-plane
+	@$(PYTEST) tests/apiserver tests/edge
+
+chart: setup ## Helm charts
+	@$(RUN) -m support.cluster fetch helm
+	@$(PYTEST) tests/chart
+
+e2e: setup install ## Real cluster, real pods, real training
+	@$(PYTEST) tests/e2e
+
+test: lint unit apiserver chart e2e ## All of the above
+
+cluster-up: setup ## A real Kubernetes with training-operator and KubeRay
+	@$(RUN) -m support.cluster up
+
+cluster-down: setup ## Stop it and remove its traces
+	@$(RUN) -m support.cluster down
+
+cluster-status: setup ## What runs
+	@$(RUN) -m support.cluster status
+
+images: setup ## Build the images (only what changed) and load them into the cluster
+	@$(RUN) -m support.images load all
+
+install: cluster-up images ## Charts into the cluster
+	@$(RUN) -m support.demo install
+
+demo: install ## kubectl apply -f trainjob.yaml, followed to its end
+	@$(RUN) -m support.demo run
+
+bench: setup ## Figures: make bench BENCH=operator
+	@$(RUN) -m support.cluster fetch control-plane
+	@PYTHONPATH=tests $(PY) -m perf.$(BENCH)
+
+.PHONY: help setup fmt lint crds unit apiserver chart e2e test cluster-up cluster-down \
+	cluster-status images install demo bench
