@@ -1,0 +1,1 @@
+"""What tests share: clusters, images and test data."""

@@ -1,0 +1,1 @@
+"""A Kubernetes for tests and demos: native (no Docker), kind, or the one at hand."""
