@@ -58,9 +58,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         for name in Settings.model_fields
         if environ.get(PREFIX + name.upper())
     }
-    values.update(
-        {n: environ[n.upper()] for n in ("pod_name", "pod_ip") if environ.get(n.upper())}
-    )
+    values.update({n: environ[n.upper()] for n in ("pod_name", "pod_ip") if environ.get(n.upper())})
     if "watch_namespaces" in values:
         values["watch_namespaces"] = tuple(
             n for n in map(str.strip, values["watch_namespaces"].split(",")) if n

@@ -50,9 +50,7 @@ class RestartBudgets(ApiModel):
     killed: int = Field(
         default=3, ge=0, le=100, description="A process died of a signal, or a pod was deleted."
     )
-    hang: int = Field(
-        default=2, ge=0, le=100, description="No progress for hangTimeoutSeconds."
-    )
+    hang: int = Field(default=2, ge=0, le=100, description="No progress for hangTimeoutSeconds.")
     node_lost: int = Field(
         default=5, ge=0, le=100, description="A node went away or stopped answering."
     )

@@ -42,7 +42,7 @@ def informer_settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = 500
     # In a shared cluster only our own pods and children may cost anything.
     for kind in (POD, PYTORCH_JOB):
-        settings.watching.label_selectors[kind.group, kind.plural] = SELECTOR
+        settings.watching.label_selectors[kind.group, kind.version, kind.plural] = SELECTOR
     return settings
 
 
