@@ -17,7 +17,6 @@ TRAIN_JOB_LABEL: Final = f"{GROUP}/trainjob"
 OWNER_UID_LABEL: Final = f"{GROUP}/owner-uid"
 ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 
-SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
 TRAIN_CONFIG_ANNOTATION: Final = f"{GROUP}/train-config"
 PROGRESS_CA_ANNOTATION: Final = f"{GROUP}/progress-ca"
 

@@ -13,7 +13,6 @@ from flagscale_api.v1alpha1.common import (
     ImageRef,
     PodTemplate,
     Resources,
-    ShortText,
 )
 from flagscale_api.v1alpha1.trainer import TrainerSpec
 

@@ -1,6 +1,7 @@
 """Kopf's settings and start: everything that it must not do is switched off here."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import kopf
@@ -17,7 +18,7 @@ class NoDiffBase(kopf.DiffBaseStorage):
     Saves two deep copies per event (0.3 ms each for a PyTorchJob).
     """
 
-    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
         """An empty essence, so nothing ever differs."""
         return kopf.BodyEssence({})
 
@@ -50,16 +51,16 @@ async def run_informer(
     *,
     registry: kopf.OperatorRegistry,
     settings: Settings,
-    connection: kopf.ConnectionInfo,
+    login: Callable[[], kopf.ConnectionInfo],
     ready: asyncio.Event,
     stop: asyncio.Event,
 ) -> None:
     """Watch until `stop`; `ready` is set once every kind was listed."""
 
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection
+    async def connect(**_: Any) -> kopf.ConnectionInfo:
+        return login()
 
-    kopf.on.login(registry=registry)(login)
+    kopf.on.login(registry=registry)(connect)
     await kopf.operator(
         registry=registry,
         settings=informer_settings(),

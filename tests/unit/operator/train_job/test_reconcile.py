@@ -3,6 +3,9 @@
 from dataclasses import replace
 
 import pytest
+
+from flagscale_operator.kinds.train_job.facts import Observed
+from flagscale_operator.kinds.train_job.reconcile import plan
 from support.train_jobs import (
     at,
     child,
@@ -15,9 +18,6 @@ from support.train_jobs import (
     running_job,
     step,
 )
-
-from flagscale_operator.kinds.train_job.facts import Observed
-from flagscale_operator.kinds.train_job.reconcile import plan
 
 BOTH = (pod(0), pod(1))
 

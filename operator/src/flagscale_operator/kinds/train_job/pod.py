@@ -8,11 +8,10 @@ a pod can never see the configuration of another attempt.
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flagscale_api.runtime.train import TrainRunConfig
-from flagscale_api.v1alpha1.trainer import TrainerSpec
-
 from flagscale_api import keys
+from flagscale_api.runtime.train import TrainRunConfig
 from flagscale_api.v1alpha1.common import EnvVar, PodTemplate, Resources
+from flagscale_api.v1alpha1.trainer import TrainerSpec
 from flagscale_operator.kinds.train_job.facts import CONTAINER
 from flagscale_operator.kinds.train_job.plan import TrainJobView
 

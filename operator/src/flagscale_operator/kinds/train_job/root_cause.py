@@ -216,6 +216,7 @@ def find_root_cause(
 
 def _echo(failure: Failure) -> int:
     """0 for causes outside the program, 1 for the program's own, 2 for mere echoes."""
-    if failure.cause in ("NodeLost", "Preempted", "OutOfMemory"):
+    # Nobody in the gang sends SIGKILL, so who got it was hit from outside.
+    if failure.cause in ("NodeLost", "Preempted", "OutOfMemory") or failure.signal == 9:
         return 0
     return 2 if failure.cause == "PeerLost" else 1

@@ -14,7 +14,6 @@ from flagscale_api import keys
 from flagscale_operator.kinds.train_job.names import child_name
 from flagscale_operator.kinds.train_job.plan import TrainJobView
 from flagscale_operator.kinds.train_job.pod import RenderContext, pod_template
-from flagscale_operator.kinds.train_job.spec_hash import spec_hash
 
 Manifest = dict[str, Any]
 
@@ -49,7 +48,6 @@ def render_attempt(
             "name": name,
             "namespace": job.namespace,
             "labels": {**labels, **queue},
-            "annotations": {keys.SPEC_HASH_ANNOTATION: spec_hash(spec)},
             "ownerReferences": [owner_reference(job)],
         },
         "spec": spec,

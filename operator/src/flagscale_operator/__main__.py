@@ -1,0 +1,86 @@
+"""`python -m flagscale_operator` runs the operator; `render FILE` prints what it would make."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from flagscale_operator.controller.lease import LeadershipLost, LeaseElection
+from flagscale_operator.edge.operate import Health, operate
+from flagscale_operator.errors import FlagScaleError
+from flagscale_operator.kube.budget import RequestBudget
+from flagscale_operator.kube.connection import load_connection
+from flagscale_operator.kube.http import KubeHttp
+from flagscale_operator.render import run_render
+from flagscale_operator.settings import Settings, load_settings
+from flagscale_operator.telemetry.http import serve_telemetry
+from flagscale_operator.telemetry.logs import configure_logging
+from flagscale_operator.telemetry.metrics import Metrics
+
+_log = logging.getLogger("flagscale_operator")
+FIELD_MANAGER = "flagscale/trainjob"
+
+
+async def run_operator(settings: Settings) -> None:
+    """Serve metrics and probes, become leader, work; returns after SIGTERM or SIGINT."""
+    registry, health = CollectorRegistry(), Health()
+    metrics = Metrics(registry)
+    connection = load_connection()
+    kube = KubeHttp.open(
+        connection,
+        field_manager=FIELD_MANAGER,
+        budget=RequestBudget(rate_per_s=settings.api_rate, burst=settings.api_burst),
+        on_request=metrics.on_request,
+    )
+
+    async def work() -> None:
+        metrics.set_leader(True)
+        await operate(
+            settings=settings, connection=connection, kube=kube, metrics=metrics, health=health
+        )
+
+    election = LeaseElection(kube, namespace=settings.namespace, identity=settings.pod_name)
+    job = asyncio.create_task(election.run(work) if settings.leader_elect else work())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, job.cancel)
+    try:
+        async with serve_telemetry(
+            registry,
+            metrics_port=settings.metrics_port,
+            probe_port=settings.probe_port,
+            healthy=health.unhealthy,
+            ready=health.unready,
+        ):
+            await job
+    except asyncio.CancelledError:
+        _log.info("stopped")
+    finally:
+        await kube.close()
+
+
+def main() -> int:
+    """The process's exit code: 0 after a stop, 1 when leadership or configuration is wrong."""
+    parser = argparse.ArgumentParser(prog="flagscale_operator", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    render = commands.add_parser("render", help="print what a file would become")
+    render.add_argument("file", type=Path)
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings()
+        if arguments.command == "render":
+            return run_render(arguments.file, settings)
+        configure_logging(settings.log_level)
+        asyncio.run(run_operator(settings))
+    except (FlagScaleError, LeadershipLost) as error:
+        print(f"flagscale-operator: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

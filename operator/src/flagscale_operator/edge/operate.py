@@ -1,0 +1,193 @@
+"""Everything wired together: what the leader runs, and how it stops."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import kopf
+
+from flagscale_operator.controller.queue import Key, KeyedQueue
+from flagscale_operator.controller.runner import resync, run_workers
+from flagscale_operator.controller.store import ClusterView
+from flagscale_operator.edge.informer import run_informer
+from flagscale_operator.edge.watch import Watch
+from flagscale_operator.kinds.train_job.pod import RenderContext
+from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
+from flagscale_operator.kube.client import Kube
+from flagscale_operator.kube.connection import Connection
+from flagscale_operator.kube.kinds import TRAIN_JOB
+from flagscale_operator.progress.board import ProgressBoard
+from flagscale_operator.progress.endpoint import publish_endpoint
+from flagscale_operator.progress.server import serve_progress
+from flagscale_operator.progress.tls import ensure_certificates
+from flagscale_operator.progress.tokens import TokenChecker
+from flagscale_operator.settings import Settings
+from flagscale_operator.telemetry.events import EventRecorder
+from flagscale_operator.telemetry.logs import log_context
+from flagscale_operator.telemetry.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+DRAIN_S = 20.0
+TOKEN_REFRESH_S = 600.0
+STUCK_S = 120.0
+LAG_PERIOD_S = 1.0
+LAG_LIMIT_S = 5.0
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Health:
+    """What the probes ask: filled by the parts that run."""
+
+    ready: bool = False
+    lag_s: float = 0.0
+    oldest_wait_s: Callable[[], float] = lambda: 0.0
+
+    def unhealthy(self) -> str | None:
+        """Why the process should be restarted, or None."""
+        if self.lag_s > LAG_LIMIT_S:
+            return f"event loop: blocked for {self.lag_s:.1f} s"
+        if self.oldest_wait_s() > STUCK_S:
+            return f"queue: the oldest key waits for {self.oldest_wait_s():.0f} s"
+        return None
+
+    def unready(self) -> str | None:
+        """Why the process does not work yet, or None."""
+        return None if self.ready else "not all kinds are listed yet"
+
+
+def kopf_connection(connection: Connection) -> kopf.ConnectionInfo:
+    """The same credentials for Kopf; it asks again before a rotating token ends."""
+    expiration = None
+    if connection.token_file:
+        expiration = utc_now() + timedelta(seconds=TOKEN_REFRESH_S)
+    return kopf.ConnectionInfo(
+        server=connection.server,
+        ca_data=connection.ca,
+        insecure=connection.insecure or None,
+        certificate_data=connection.certificate,
+        private_key_data=connection.key,
+        token=connection.bearer(),
+        expiration=expiration,
+    )
+
+
+async def watch_loop_lag(health: Health, metrics: Metrics) -> None:
+    """Measure how late this loop wakes up: what blocks it blocks every watch."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_PERIOD_S
+        await asyncio.sleep(LAG_PERIOD_S)
+        health.lag_s = max(0.0, loop.time() - due)
+        metrics.observe_loop_lag(health.lag_s)
+
+
+async def operate(
+    *, settings: Settings, connection: Connection, kube: Kube, metrics: Metrics, health: Health
+) -> None:
+    """Work as the leader until cancelled; running reconciles are finished first."""
+    view, queue = ClusterView(), KeyedQueue(observer=metrics)
+    health.oldest_wait_s = queue.oldest_wait_s
+    kind = TRAIN_JOB.kind
+    board = ProgressBoard(on_change=lambda ns, name: queue.add(Key(kind, ns, name)), clock=utc_now)
+    certificates = await ensure_certificates(
+        kube, namespace=settings.namespace, pod_ip=settings.pod_ip, now=utc_now()
+    )
+    reconciler = TrainJobReconciler(
+        kube=kube,
+        view=view,
+        progress=board,
+        events=EventRecorder(kube, reporting_instance=settings.pod_name, clock=utc_now),
+        restarts=metrics,
+        context=RenderContext(
+            trainer_image=settings.trainer_image,
+            progress_url=settings.effective_progress_url,
+            progress_ca=certificates.ca_pem,
+            image_pull_policy=settings.image_pull_policy,
+        ),
+        clock=utc_now,
+    )
+
+    async def reconcile(key: Key) -> float | None:
+        with log_context(controller=key.kind, namespace=key.namespace, name=key.name):
+            return await reconciler.reconcile(key)
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            serve_progress(
+                board=board,
+                tokens=TokenChecker(kube, pods=view.pods),
+                certificates=certificates,
+                port=settings.progress_port,
+                on_post=metrics.progress_post,
+            )
+        )
+        await publish_endpoint(
+            kube,
+            namespace=settings.namespace,
+            address=settings.pod_ip,
+            port=settings.progress_port,
+        )
+        await _work(settings, connection, view, queue, reconcile, metrics, health)
+
+
+async def _work(
+    settings: Settings,
+    connection: Connection,
+    view: ClusterView,
+    queue: KeyedQueue,
+    reconcile: Callable[[Key], "asyncio.Future[float | None]"],
+    metrics: Metrics,
+    health: Health,
+) -> None:
+    registry = kopf.OperatorRegistry()
+    Watch(registry=registry, view=view, queue=queue, on_event=metrics.watch_event)
+    ready, stop = asyncio.Event(), asyncio.Event()
+
+    def keys() -> list[Key]:
+        return [Key(TRAIN_JOB.kind, *key) for key in view.train_jobs.keys()]
+
+    workers = asyncio.create_task(
+        run_workers(queue, reconcile, workers=settings.workers, observer=metrics)
+    )
+    background = [
+        asyncio.create_task(watch_loop_lag(health, metrics)),
+        asyncio.create_task(resync(queue, keys)),
+        asyncio.create_task(_mark_ready(ready, health)),
+    ]
+    informer = asyncio.create_task(
+        run_informer(
+            registry=registry,
+            settings=settings,
+            login=lambda: kopf_connection(connection),
+            ready=ready,
+            stop=stop,
+        )
+    )
+    try:
+        await asyncio.wait({informer, workers}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (informer, workers):
+            if task.done():
+                task.result()
+    finally:
+        health.ready = False
+        stop.set()
+        queue.close()
+        for task in background:
+            task.cancel()
+        await asyncio.wait({informer, workers}, timeout=DRAIN_S)
+        for task in (informer, workers):
+            task.cancel()
+
+
+async def _mark_ready(ready: asyncio.Event, health: Health) -> None:
+    await ready.wait()
+    health.ready = True
+    _log.info("watching; all kinds are listed")

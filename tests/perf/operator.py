@@ -1,0 +1,210 @@
+"""Bench of the operator on a control plane without a node, everything in one run.
+
+    make bench BENCH=operator
+
+(a) a bare asyncio client applies the same children; (b) the operator turns as many TrainJobs into
+PyTorchJobs; (c) spec changes with all of them idle; (d) memory and CPU at idle; (e) writes at idle;
+(f) a cold start over everything. The last line is one JSON object.
+"""
+
+import asyncio
+import json
+import os
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from perf.api_client import ApiClient, percentile
+from perf.operator_process import OperatorProcess
+from support.cluster import control_plane
+from support.install import install_crds
+
+JOBS = int(os.environ.get("JOBS", "1000"))
+IDLE_S = float(os.environ.get("IDLE_S", "300"))
+CONCURRENCY = 32
+CHANGES = 200
+NAMESPACE = "bench"
+CHILD_PATH = f"/apis/kubeflow.org/v1/namespaces/{NAMESPACE}/pytorchjobs"
+JOB_PATH = f"/apis/flagscale.dev/v1alpha1/namespaces/{NAMESPACE}/trainjobs"
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(f"[bench operator] {text}", flush=True)
+
+
+def train_job(index: int) -> dict[str, Any]:
+    """A small but complete TrainJob."""
+    return {
+        "apiVersion": "flagscale.dev/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {"name": f"job-{index}", "namespace": NAMESPACE},
+        "spec": {
+            "replicas": 2,
+            "trainer": {"data": {"path": "/data/corpus.txt"}, "output": {"path": "/data/out"}},
+            "volumes": {"data": {"claimName": "data", "mountPath": "/data"}},
+        },
+    }
+
+
+async def bare_apply(api: ApiClient, children: list[dict[str, Any]]) -> float:
+    """Requests per second of a client that does nothing but apply the children."""
+    queue = list(children)
+
+    async def work() -> None:
+        while queue:
+            child = queue.pop()
+            await api.apply(f"{CHILD_PATH}/{child['metadata']['name']}", child)
+
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CONCURRENCY):
+            group.create_task(work())
+    return len(children) / (time.perf_counter() - started)
+
+
+async def create_jobs(api: ApiClient) -> None:
+    """Apply all TrainJobs as a user's tooling would."""
+    numbers = list(range(JOBS))
+
+    async def work() -> None:
+        while numbers:
+            job = train_job(numbers.pop(0))
+            await api.apply(f"{JOB_PATH}/{job['metadata']['name']}", job)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CONCURRENCY):
+            group.create_task(work())
+
+
+async def wait_for_children(api: ApiClient, wanted: int) -> None:
+    """Until that many PyTorchJobs exist; counted by a watch, so the waiting costs nothing."""
+    seen: set[str] = set()
+    async for event in api.watch(CHILD_PATH):
+        if event["type"] == "ADDED":
+            seen.add(event["object"]["metadata"]["name"])
+        if len(seen) >= wanted:
+            return
+
+
+async def settled(operator: OperatorProcess, *, quiet_s: float = 3.0) -> None:
+    """Until the operator has made no request for a while."""
+    before, since = await operator.writes(), time.perf_counter()
+    while time.perf_counter() - since < quiet_s:
+        await asyncio.sleep(0.25)
+        now = await operator.writes()
+        if now != before:
+            before, since = now, time.perf_counter()
+
+
+async def spec_changes(api: ApiClient) -> list[float]:
+    """Milliseconds from a change of spec.suspend to the applied child, one change at a time."""
+    applied: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
+
+    async def watch() -> None:
+        async for event in api.watch(CHILD_PATH, only_new=True):
+            body = event["object"]
+            if body["spec"]["runPolicy"].get("suspend"):
+                await applied.put((body["metadata"]["name"], time.perf_counter()))
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.sleep(1)  # the watch's connection
+    times = []
+    for index in range(min(CHANGES, JOBS)):
+        started = time.perf_counter()
+        await api.merge_patch(f"{JOB_PATH}/job-{index}", {"spec": {"suspend": True}})
+        while True:
+            name, at = await asyncio.wait_for(applied.get(), 30)
+            if name == f"job-{index}-a1":
+                break
+        times.append((at - started) * 1000)
+    watcher.cancel()
+    with suppress(asyncio.CancelledError):
+        await watcher
+    return times
+
+
+async def run(folder: Path, kubeconfig: Path) -> dict[str, float]:
+    """All measurements, in order; the same operator process from (b) to (e)."""
+    figures: dict[str, float] = {}
+    async with ApiClient.connect(kubeconfig) as api:
+        await api.create_namespace(NAMESPACE)
+        say(f"(b) {JOBS} TrainJobs to {JOBS} PyTorchJobs")
+        operator = await OperatorProcess.start(folder / "operator.log", kubeconfig)
+        base = await operator.requests()
+        started = time.perf_counter()
+        counting = asyncio.create_task(wait_for_children(api, JOBS))
+        await create_jobs(api)
+        await counting
+        elapsed_s = time.perf_counter() - started
+        await settled(operator)
+        requests = await operator.requests() - base
+        figures["jobs_per_s"] = JOBS / elapsed_s
+        figures["requests_per_job"] = requests / JOBS
+        figures["requests_per_s"] = requests / elapsed_s
+        say(f"    {elapsed_s:.1f} s, {requests:.0f} requests")
+
+        say(f"(c) {min(CHANGES, JOBS)} spec changes with {JOBS} idle")
+        times = await spec_changes(api)
+        figures["apply_p50_ms"] = percentile(times, 50)
+        figures["apply_p99_ms"] = percentile(times, 99)
+        await settled(operator)
+
+        say(f"(d, e) idle for {IDLE_S:.0f} s")
+        writes, cpu_s = await operator.writes(), operator.cpu_s()
+        await asyncio.sleep(IDLE_S)
+        figures["idle_writes"] = await operator.writes() - writes
+        figures["idle_cpu_percent"] = 100 * (operator.cpu_s() - cpu_s) / IDLE_S
+        figures["rss_mib"] = operator.rss_mib()
+        await operator.stop()
+
+        say("(f) cold start")
+        started = time.perf_counter()
+        operator = await OperatorProcess.start(folder / "restart.log", kubeconfig)
+        ready_s = time.perf_counter() - started
+        await settled(operator)
+        figures["cold_start_s"] = ready_s
+        figures["cold_start_writes"] = await operator.writes()
+        await operator.stop()
+
+        say(f"(a) a bare client applies the same {JOBS} PyTorchJobs")
+        children = await api.list(CHILD_PATH)
+        await api.delete_collection(JOB_PATH)
+        await api.delete_collection(CHILD_PATH)
+        bare = [_bare(child) for child in children[:JOBS]]
+        figures["bare_requests_per_s"] = await bare_apply(api, bare)
+    return figures
+
+
+def _bare(child: dict[str, Any]) -> dict[str, Any]:
+    """The child as it was asked for, without what the server added."""
+    kept = ("name", "namespace", "labels", "annotations")
+    metadata = {key: child["metadata"][key] for key in kept}
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "PyTorchJob",
+        "metadata": metadata,
+        "spec": child["spec"],
+    }
+
+
+def main() -> None:
+    """Run on a control plane of its own; print the figures against their bars."""
+    with tempfile.TemporaryDirectory(prefix="flagscale-bench-") as name:
+        folder = Path(name)
+        plane = control_plane.start(folder / "plane")
+        try:
+            install_crds(plane.kubeconfig)
+            figures = asyncio.run(run(folder, plane.kubeconfig))
+        finally:
+            plane.stop()
+    ratio = figures["requests_per_s"] / figures["bare_requests_per_s"]
+    say(f"operator / bare client: {ratio:.2f} (bar: 0.7)")
+    rounded = {name: round(value, 2) for name, value in figures.items()}
+    print(json.dumps({"bench": "operator", "figures": rounded}))
+
+
+if __name__ == "__main__":
+    main()
