@@ -1,0 +1,58 @@
+"""Makes the build context of an image: its folder, the locked requirements and our wheel."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.cluster.commands import capture, run_logged
+
+from .roles import Image, Role, content_key, folder_parts
+
+EPOCH = 1_700_000_000
+"""Modification time of context files in seconds, so that equal contents make equal layers."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What an image is made of at this moment."""
+
+    root: Path
+    """The checkout."""
+    role: Role
+    requirements: bytes
+    """Pinned and hashed requirements of the role's extra; empty without one."""
+    image: Image
+
+
+def read_sources(root: Path, role: Role, base: str) -> Sources:
+    """Read the sources of a role and derive its image's name from their content."""
+    requirements = locked_requirements(root, role.extra) if role.extra else b""
+    parts = [*folder_parts(root, f"images/{role.name}"), ("base", base.encode())]
+    if role.extra:
+        parts.append(("requirements", requirements))
+        parts.append(("install.sh", (root / "images" / "install.sh").read_bytes()))
+    for folder in role.sources:
+        parts.extend(folder_parts(root, folder))
+    return Sources(root, role, requirements, Image(role.name, content_key(parts)))
+
+
+def locked_requirements(root: Path, extra: str) -> bytes:
+    """The requirements of an extra as uv.lock has them, with hashes, without ourselves."""
+    export = ["uv", "export", "--frozen", "--no-emit-project", "--no-dev", "--quiet"]
+    flags = ["--extra", extra, "--no-annotate", "--no-header", "--project", str(root)]
+    return capture([*export, *flags]).encode()
+
+
+def write_context(sources: Sources, target: Path, log: Path) -> None:
+    """Write the build context of an image into an empty folder."""
+    shutil.copytree(sources.root / "images" / sources.role.name, target, dirs_exist_ok=True)
+    if sources.role.extra:
+        shutil.copy(sources.root / "images" / "install.sh", target)
+        (target / "requirements.txt").write_bytes(sources.requirements)
+        build = ["uv", "build", "--wheel", "--quiet", "--out-dir", str(target), str(sources.root)]
+        env = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}
+        run_logged(build, log, "wheel", env=env)
+        (target / ".gitignore").unlink(missing_ok=True)
+    for path in target.rglob("*"):
+        os.utime(path, (EPOCH, EPOCH))
