@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .commands import capture, run_logged
+from .locks import locked
 from .progress import say
 from .recipes import BY_NAME, STAGING, Recipe, program_path
 from .toolchain import go_program
@@ -19,11 +20,22 @@ FAKE_MODULE = "tools"
 
 def ensure(cache: Path, names: Iterable[str]) -> None:
     """Build every named recipe that is not in the cache, telling which and how long it took."""
-    missing = [
-        BY_NAME[name]
-        for name in names
-        if not all(program_path(cache, p).exists() for p, _ in BY_NAME[name].programs)
+    wanted = [BY_NAME[name] for name in names]
+    if not _missing(cache, wanted):
+        return
+    with locked(cache / "locks" / "builds", "building programs"):
+        _build_all(cache, _missing(cache, wanted))
+
+
+def _missing(cache: Path, recipes: Iterable[Recipe]) -> list[Recipe]:
+    return [
+        recipe
+        for recipe in recipes
+        if not all(program_path(cache, program).exists() for program, _ in recipe.programs)
     ]
+
+
+def _build_all(cache: Path, missing: list[Recipe]) -> None:
     for number, recipe in enumerate(missing, 1):
         begun = time.monotonic()
         say(f"building {recipe.name} {recipe.version} ({number} of {len(missing)}) ...")

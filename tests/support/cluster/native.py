@@ -19,6 +19,7 @@ from . import server_components as server
 from .choice import require_native
 from .errors import ClusterError
 from .health import healthy
+from .locks import locked
 from .machine import install_packages, missing_packages, own_address, this_machine
 from .paths import Folders, folders
 from .processes import Component, Supervisor
@@ -82,6 +83,11 @@ def up(where: Folders | None = None) -> Path:
     """Build what is missing, start what does not run, and return the kubeconfig's path."""
     where = where or folders(os.environ)
     require_native(this_machine())
+    with locked(where.lock, "starting or stopping the cluster"):
+        return _up(where)
+
+
+def _up(where: Folders) -> Path:
     install_packages(missing_packages(), where.cache / "logs" / "apt.log")
     builds.ensure(where.cache, NATIVE)
     plan = plan_of(where)

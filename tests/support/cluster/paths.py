@@ -20,6 +20,11 @@ class Folders:
         return self.state / "kubeconfig"
 
     @property
+    def lock(self) -> Path:
+        """Held while the native cluster is being started or stopped."""
+        return self.cache / "locks" / "native"
+
+    @property
     def image_store(self) -> Path:
         """containerd's root: images need no second import after `down` and `up`."""
         return self.cache / "containerd"

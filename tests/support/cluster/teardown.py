@@ -10,6 +10,7 @@ from pathlib import Path
 from . import network
 from .commands import run_logged
 from .errors import ClusterError
+from .locks import locked
 from .native import components, plan_of
 from .node_components import socket_path
 from .paths import Folders, folders
@@ -27,9 +28,14 @@ def down(where: Folders | None = None) -> None:
     Built programs and the image store stay, so the next `up` is quick.
     """
     where = where or folders(os.environ)
-    if not where.state.exists():
-        say("nothing to take down")
-        return
+    with locked(where.lock, "starting or stopping the cluster"):
+        if where.state.exists():
+            _down(where)
+        else:
+            say("nothing to take down")
+
+
+def _down(where: Folders) -> None:
     plan = plan_of(where)
     supervisor = Supervisor(where.state)
     order = [component.name for component in components(plan)]

@@ -40,6 +40,15 @@ class Layout:
         """The file of a blob."""
         return self.folder / "blobs" / digest.replace(":", "/")
 
+    def remove(self, names: set[str]) -> None:
+        """Forget images, and delete the blobs that no other image needs."""
+        kept = [e for e in self._entries() if e["annotations"][REF_NAME] not in names]
+        gone = {digest for name in names & self.names() for digest in self.blobs(name)}
+        (self.folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": kept}))
+        needed = {digest for name in self.names() for digest in self.blobs(name)}
+        for digest in gone - needed:
+            self.path(digest).unlink(missing_ok=True)
+
     def _entries(self) -> list[dict[str, Any]]:
         index = self.folder / "index.json"
         if not index.exists():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.images.layout import CONTAINERD_NAME, REF_NAME, Layout, write_archive
+from support.images.pruning import older
 from support.images.roles import Image, content_key, folder_parts
 
 
@@ -78,3 +79,21 @@ def test_an_archive_names_its_image_for_containerd(layout: Layout) -> None:
         assert member is not None
         index = json.load(member)
     assert index["manifests"][0]["annotations"] == {CONTAINERD_NAME: "localhost/x:1"}
+
+
+def test_removing_an_image_keeps_the_layers_of_others(layout: Layout) -> None:
+    index = json.loads((layout.folder / "index.json").read_text())
+    index["manifests"].append({"digest": sha("b"), "annotations": {REF_NAME: "operator-2"}})
+    (layout.folder / "index.json").write_text(json.dumps(index))
+    manifest = {"config": {"digest": sha("d")}, "layers": [{"digest": sha("1")}]}
+    layout.path(sha("b")).write_text(json.dumps(manifest))
+    layout.path(sha("d")).write_bytes(b"config")
+    layout.remove({"operator-2"})
+    assert layout.names() == {"operator-1"}
+    assert layout.path(sha("1")).exists()
+    assert not layout.path(sha("d")).exists()
+
+
+def test_only_other_versions_of_the_same_image_are_older() -> None:
+    names = ["localhost/x:1", "localhost/x:2", "localhost/xy:1"]
+    assert older(names, "localhost/x:2", ":") == {"localhost/x:1"}
