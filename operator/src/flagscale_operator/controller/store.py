@@ -82,7 +82,7 @@ class ObjectStore:
         """The newest body."""
         return self._bodies.get(key)
 
-    def keys(self) -> list[ObjectKey]:
+    def identities(self) -> list[ObjectKey]:
         """All objects."""
         return list(self._bodies)
 

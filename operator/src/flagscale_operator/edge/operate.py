@@ -152,7 +152,7 @@ async def _work(
     ready, stop = asyncio.Event(), asyncio.Event()
 
     def keys() -> list[Key]:
-        return [Key(TRAIN_JOB.kind, *key) for key in view.train_jobs.keys()]
+        return [Key(TRAIN_JOB.kind, *key) for key in view.train_jobs.identities()]
 
     workers = asyncio.create_task(
         run_workers(queue, reconcile, workers=settings.workers, observer=metrics)
