@@ -41,11 +41,9 @@ unit: setup ## Pure code, in seconds
 	@$(PYTEST) tests/unit
 
 apiserver: setup ## Against a real API server (no node)
-	@$(RUN) -m support.cluster fetch control-plane
 	@$(PYTEST) tests/apiserver tests/edge
 
 chart: setup ## Helm charts
-	@$(RUN) -m support.cluster fetch helm
 	@$(PYTEST) tests/chart
 
 e2e: setup install ## Real cluster, real pods, real training
@@ -72,7 +70,6 @@ demo: install ## kubectl apply -f trainjob.yaml, followed to its end
 	@$(RUN) -m support.demo run
 
 bench: setup ## Figures: make bench BENCH=operator
-	@$(RUN) -m support.cluster fetch control-plane
 	@PYTHONPATH=tests $(PY) -m perf.$(BENCH)
 
 .PHONY: help setup fmt lint crds unit apiserver chart e2e test cluster-up cluster-down \
