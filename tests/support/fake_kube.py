@@ -7,13 +7,14 @@ knows no field ownership; `refuse` and `lose_answer` make the next request fail.
 import copy
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from flagscale_operator.errors import ApiError
 from flagscale_operator.kube.client import Manifest
 from flagscale_operator.kube.kinds import KubeKind
 
 Identity = tuple[str, str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +124,9 @@ class FakeKube:
         self._record("delete", identity)
         known = self.objects.get(identity)
         if known is None or (uid and known["metadata"]["uid"] != uid):
-            return self._answer("delete", False)
+            return self._answer("delete", answer=False)
         del self.objects[identity]
-        return self._answer("delete", True)
+        return self._answer("delete", answer=True)
 
     @staticmethod
     def _identity(kind: KubeKind, manifest: Manifest) -> Identity:
@@ -141,7 +142,7 @@ class FakeKube:
         if identity[0] in self.missing_kinds:
             raise ApiError(404, "KindNotFound", "404 page not found", verb, identity[0])
 
-    def _answer(self, verb: str, answer: Any) -> Any:
+    def _answer(self, verb: str, answer: T) -> T:
         for index, (losing, error) in enumerate(self._lost):
             if losing == verb:
                 del self._lost[index]
