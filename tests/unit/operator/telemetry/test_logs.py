@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flagscale_operator.telemetry.logs import configure_logging, bound
+from flagscale_operator.telemetry.logs import bound, configure_logging
 
 _log = logging.getLogger("test")
 
