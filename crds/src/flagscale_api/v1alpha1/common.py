@@ -54,6 +54,15 @@ class ClaimVolume(ApiModel):
     read_only: bool = Field(default=False, description="Mount it read-only.")
 
 
+class SecretKeyRef(ApiModel):
+    """One key of a Secret in the same namespace."""
+
+    name: DnsSubdomain = Field(description="Name of the Secret.")
+    key: Annotated[str, StringConstraints(min_length=1, max_length=253)] = Field(
+        description="Key within the Secret."
+    )
+
+
 class EnvVar(ApiModel):
     """An environment variable with a literal value or one from a Secret."""
 
@@ -61,17 +70,8 @@ class EnvVar(ApiModel):
         Field(description="Variable name. PET_*, KUBEFLOW_TRAINER_* and FLAGSCALE_* are ours.")
     )
     value: ShortText | None = Field(default=None, description="Literal value.")
-    secret_key_ref: "SecretKeyRef | None" = Field(
+    secret_key_ref: SecretKeyRef | None = Field(
         default=None, description="Take the value from a Secret in the same namespace."
-    )
-
-
-class SecretKeyRef(ApiModel):
-    """One key of a Secret in the same namespace."""
-
-    name: DnsSubdomain = Field(description="Name of the Secret.")
-    key: Annotated[str, StringConstraints(min_length=1, max_length=253)] = Field(
-        description="Key within the Secret."
     )
 
 

@@ -150,14 +150,13 @@ class TrainJobSpec(ApiModel):
             ".image",
         ),
         CelRule(
-            "!has(self.trainer) || !has(self.trainer.data) || self.volumes.exists(v, "
-            "self.trainer.data.path.startsWith(self.volumes[v].mountPath))",
+            "!has(self.trainer) || self.volumes.exists(v, "
+            "self.trainer.data.path.startsWith(self.volumes[v].mountPath + '/'))",
             "spec.trainer.data.path: must lie under the mountPath of one of spec.volumes",
         ),
         CelRule(
-            "!has(self.trainer) || !has(self.trainer.output) || self.volumes.exists(v, "
-            "self.trainer.output.path.startsWith(self.volumes[v].mountPath) && "
-            "!self.volumes[v].readOnly)",
+            "!has(self.trainer) || self.volumes.exists(v, !self.volumes[v].readOnly && "
+            "self.trainer.output.path.startsWith(self.volumes[v].mountPath + '/'))",
             "spec.trainer.output.path: must lie under the mountPath of a writable spec.volumes",
         ),
         CelRule(
@@ -175,6 +174,12 @@ class TrainJobSpec(ApiModel):
             "spec.env: names of the launcher (PET_*, KUBEFLOW_TRAINER_*, FLAGSCALE_*, MASTER_*, "
             "RANK, WORLD_SIZE, LOCAL_RANK, TORCHELASTIC_ERROR_FILE) are set by the operator; "
             "remove them",
+        ),
+        CelRule(
+            "self.volumes.all(v, v.matches('^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$'))",
+            "spec.volumes: names must be DNS labels of at most 52 characters: lower-case letters, "
+            "digits and '-'",
+            ".volumes",
         ),
         CelRule(
             "self.env.all(e, has(e.value) != has(e.secretKeyRef))",
