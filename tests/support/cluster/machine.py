@@ -20,6 +20,7 @@ DEBIAN_PACKAGES = {
     "/usr/sbin/nft": "nftables",
     "/usr/sbin/conntrack": "conntrack",
     "/usr/bin/buildah": "buildah",
+    "/usr/bin/skopeo": "skopeo",
     "/usr/sbin/debootstrap": "debootstrap",
     "/usr/bin/unshare": "util-linux",
     "/usr/sbin/ip": "iproute2",

@@ -35,7 +35,7 @@ class Buildah:
     @property
     def layout(self) -> Layout:
         """Where the finished images lie."""
-        return Layout(self.cache / "images" / "oci")
+        return Layout(self.cache / "images" / "layout")
 
     def build(self, role: Role) -> Image:
         """Build the image of a role into the layout unless it is there."""
@@ -47,8 +47,7 @@ class Buildah:
         with timed(f"building {image.reference}"):
             self._build_role(sources)
         with timed(f"exporting {image.reference}"):
-            target = f"oci:{self.layout.folder}:{image_name(image)}"
-            self._run("push", "--quiet", image.reference, target)
+            self._export(image)
         return image
 
     def _build_role(self, sources: Sources) -> None:
@@ -67,6 +66,15 @@ class Buildah:
             shutil.copytree(self.root / "images" / "base", folder, dirs_exist_ok=True)
             shutil.copy(root_archive(self.root, self.cache), Path(folder) / "rootfs.tar")
             self._bud("--tag", image.reference, folder)
+
+    def _export(self, image: Image) -> None:
+        # Uncompressed, layers keep their digests: one that the layout has is not written again
+        # (buildah's own push would compress the gigabytes of torch for each change of our code).
+        self.layout.folder.mkdir(parents=True, exist_ok=True)
+        source = f"containers-storage:{image.reference}"
+        target = f"oci:{self.layout.folder}:{image_name(image)}"
+        copy = ["skopeo", "copy", "--quiet", "--dest-oci-accept-uncompressed-layers"]
+        run_logged([*copy, source, target], self._log, "skopeo copy")
 
     def _bud(self, *arguments: str) -> None:
         # RUN steps trust what this machine trusts.

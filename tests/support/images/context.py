@@ -54,5 +54,12 @@ def write_context(sources: Sources, target: Path, log: Path) -> None:
         env = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}
         run_logged(build, log, "wheel", env=env)
         (target / ".gitignore").unlink(missing_ok=True)
-    for path in target.rglob("*"):
+    _normalise(target)
+
+
+def _normalise(folder: Path) -> None:
+    # Times and modes are part of a layer: with the checkout's own, another clone would build
+    # the gigabytes of torch again.
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (EPOCH, EPOCH))

@@ -27,4 +27,6 @@ def prune_native(layout: Layout, image: Image) -> None:
     built = capture(["buildah", "images", "--format", "{{.Name}}:{{.Tag}}"]).split()
     for reference in sorted(older(built, image.reference, ":")):
         capture(["buildah", "rmi", "--force", reference])
+    # Steps of builds that no image is made of any more.
+    capture(["buildah", "rmi", "--prune", "--force"])
     layout.remove(older(layout.names(), f"{image.role}-{image.key}", "-"))
