@@ -1,0 +1,1 @@
+"""What runs in the pods: one package per system of the FlagScale architecture."""
