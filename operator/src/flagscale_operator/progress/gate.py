@@ -28,9 +28,9 @@ class ConnectionGate:
         self._silent: dict[int, asyncio.TimerHandle] = {}
 
     async def listen(
-        self, runner: web.AppRunner, *, host: str | None, port: int, context: ssl.SSLContext
+        self, runner: web.AppRunner, *, host: str | None, port: int, context: ssl.SSLContext | None
     ) -> asyncio.Server:
-        """Accept connections for the runner's application."""
+        """Accept connections for the runner's application; plain ones without a context."""
         handlers = runner.server
         if handlers is None:
             msg = "ConnectionGate.listen: the runner is not set up; await runner.setup()"
@@ -45,8 +45,9 @@ class ConnectionGate:
             self._silent[key] = loop.call_later(self._patience_s, self._give_up, key, handler)
             return handler
 
+        patience = HANDSHAKE_S if context else None
         return await loop.create_server(
-            admit, host, port, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=HANDSHAKE_S
+            admit, host, port, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=patience
         )
 
     def spoke(self, request: web.Request) -> None:
