@@ -71,8 +71,9 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    if _backend(options) != "native":
-        print(current.up())
+    backend = _backend(options)
+    if backend != "native":
+        print(f"{backend}: ask kubectl --kubeconfig={_kubeconfigs()[backend]} get nodes")
         return 0
     lines = native.status()
     print(f"{'COMPONENT':<26}{'PID':<10}HEALTHY")
@@ -82,9 +83,13 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _kubeconfig(options: argparse.Namespace) -> int:
-    backend = _backend(options)
-    print(folders(os.environ).kubeconfig if backend == "native" else current.kubeconfig())
+    print(_kubeconfigs()[_backend(options)])
     return 0
+
+
+def _kubeconfigs() -> dict[str, Path]:
+    native_file = folders(os.environ).kubeconfig
+    return {"native": native_file, "kind": kind.kubeconfig(), "current": current.kubeconfig()}
 
 
 def _load_image(options: argparse.Namespace) -> int:

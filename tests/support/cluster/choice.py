@@ -33,7 +33,7 @@ def require_native(machine: Machine) -> None:
     ]
     if lacking:
         raise ClusterError(
-            f"cluster: this machine can run neither kind (a Docker engine and the kind program) "
+            f"this machine can run neither kind (a Docker engine and the kind program) "
             f"nor the native cluster, got no {' and no '.join(lacking)}; "
             f"provide one of them or set CLUSTER=current to use your own cluster"
         )

@@ -20,9 +20,14 @@ TREES = (
 DEPLOYMENTS = (("kubeflow", "training-operator"), ("ray-system", "kuberay-operator"))
 
 
+def kubeconfig() -> Path:
+    """Where `up` writes the cluster's kubeconfig."""
+    return folders(os.environ).cache / "state" / "kind" / "kubeconfig"
+
+
 def up() -> Path:
     """Create the cluster unless it exists, install both operators, return the kubeconfig."""
-    target = folders(os.environ).cache / "state" / "kind" / "kubeconfig"
+    target = kubeconfig()
     log = target.parent / "kind.log"
     target.parent.mkdir(parents=True, exist_ok=True)
     if NAME not in capture(["kind", "get", "clusters"]).split():

@@ -31,6 +31,7 @@ def read_sources(root: Path, role: Role, base: str) -> Sources:
     parts = [*folder_parts(root, f"images/{role.name}"), ("base", base.encode())]
     if role.extra:
         parts.append(("requirements", requirements))
+        parts.append(("pyproject.toml", (root / "pyproject.toml").read_bytes()))
         parts.append(("install.sh", (root / "images" / "install.sh").read_bytes()))
     for folder in role.sources:
         parts.extend(folder_parts(root, folder))

@@ -14,16 +14,18 @@ from support.cluster.progress import timed
 from .builder import image_name
 from .layout import Layout, write_archive
 from .roles import Image
+from .sharing import CONTENT, share
 
 
 def load_native(layout: Layout, image: Image) -> None:
     """Import an image into the native cluster, only what its containerd lacks."""
-    plan = native.plan_of(folders(os.environ))
-    if image.reference in store.images(plan):
-        return
-    present = set(store.ctr(plan, "content", "ls", "-q").split())
-    with timed(f"loading {image.reference}"):
-        _stream(Path(socket_path(plan)), layout, image, present)
+    where = folders(os.environ)
+    plan = native.plan_of(where)
+    if image.reference not in store.images(plan):
+        present = set(store.ctr(plan, "content", "ls", "-q").split())
+        with timed(f"loading {image.reference}"):
+            _stream(Path(socket_path(plan)), layout, image, present)
+    share(layout.blobs(image_name(image)), layout.folder, where.image_store / CONTENT)
 
 
 def load_kind(image: Image) -> None:
