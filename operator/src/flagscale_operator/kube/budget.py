@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 
 
 class RequestBudget:
-    """At most `rate_per_s` requests on average and `burst` at once; waiters go in order."""
+    """At most `rate_per_s` requests on average (None: any) and `burst` at once, in order."""
 
     def __init__(
         self,
         *,
-        rate_per_s: float,
-        burst: int,
+        rate_per_s: float | None = 200.0,
+        burst: int = 400,
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -24,6 +24,8 @@ class RequestBudget:
 
     async def take(self) -> None:
         """Wait for one request's worth of budget."""
+        if self._rate_per_s is None:
+            return
         now = self._clock()
         refill = (now - self._updated_at) * self._rate_per_s
         self._tokens = min(self._burst, self._tokens + refill) - 1

@@ -78,8 +78,8 @@ def parse_kubeconfig(config: Mapping[str, Any], *, folder: Path) -> Connection:
         current = config.get("current-context")
         msg = f"kubeconfig: current-context does not exist, got {current!r}; choose one"
         raise InvalidSpecError(msg)
-    cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
-    user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
+    cluster = _named(config, "cluster", context["cluster"])
+    user = _named(config, "user", context["user"])
     if "exec" in user or "auth-provider" in user:
         msg = "kubeconfig: users.exec plugins are not supported; use a certificate or a token"
         raise InvalidSpecError(msg)
@@ -93,6 +93,15 @@ def parse_kubeconfig(config: Mapping[str, Any], *, folder: Path) -> Connection:
         token_file=folder / token_file if token_file else None,
         insecure=bool(cluster.get("insecure-skip-tls-verify", False)),
     )
+
+
+def _named(config: Mapping[str, Any], kind: str, name: str) -> Mapping[str, Any]:
+    for entry in config.get(f"{kind}s") or ():
+        if entry["name"] == name:
+            found: Mapping[str, Any] = entry[kind]
+            return found
+    msg = f"kubeconfig: the context's {kind} does not exist, got {name!r}; add it"
+    raise InvalidSpecError(msg)
 
 
 def _pem(entry: Mapping[str, Any], name: str, folder: Path) -> str | None:

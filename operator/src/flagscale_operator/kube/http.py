@@ -4,6 +4,7 @@ A generated client would bring 1,600 model classes for the seven verbs that are 
 of the memory of an idle operator; our models are our own, and bodies stay plain dictionaries.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ JSON = "application/json"
 TIMEOUT_S = 30
 POOL = 64
 PAGE = "500"
+TOKEN_TTL_S = 60.0
 
 
 class KubeHttp:
@@ -42,6 +44,10 @@ class KubeHttp:
         self._field_manager = field_manager
         self._budget = budget
         self._on_request = on_request
+        # Waiting here, and not for a pooled connection, does not count against the timeout.
+        self._turns = asyncio.Semaphore(POOL)
+        self._token: str | None = None
+        self._token_read_at = float("-inf")
 
     @classmethod
     def open(
@@ -151,29 +157,57 @@ class KubeHttp:
         content_type: str = JSON,
     ) -> Manifest:
         await self._budget.take()
+        async with self._turns:
+            response, text = await self._exchange(
+                verb,
+                method,
+                kind,
+                path,
+                params=params,
+                data=None if body is None else json.dumps(body).encode(),
+                content_type=content_type,
+            )
+        if response.status >= 400:
+            raise _refusal(response, text, verb=verb, resource=kind.plural)
+        answer = _object(text)
+        if answer is None:
+            msg = f"{verb} {kind.plural}: the answer is no JSON object, got {text[:80]!r}"
+            raise TransientError(msg)
+        return answer
+
+    async def _exchange(
+        self,
+        verb: str,
+        method: str,
+        kind: KubeKind,
+        path: str,
+        *,
+        params: dict[str, str] | None,
+        data: bytes | None,
+        content_type: str,
+    ) -> tuple[aiohttp.ClientResponse, str]:
         started, code = time.perf_counter(), "error"
         try:
             async with self._session.request(
                 method,
                 self._connection.server + path,
                 params=params,
-                data=None if body is None else json.dumps(body).encode(),
+                data=data,
                 headers=self._headers(content_type),
             ) as response:
                 code = str(response.status)
-                text = await response.text()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                return response, await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
             msg = f"{verb} {kind.plural}: the API server did not answer ({error!r})"
             raise TransientError(msg) from error
         finally:
             self._on_request(verb, kind.plural, code, time.perf_counter() - started)
-        if response.status >= 400:
-            raise _refusal(response, text, verb=verb, resource=kind.plural)
-        answer: Manifest = json.loads(text)
-        return answer
 
     def _headers(self, content_type: str) -> dict[str, str]:
-        token = self._connection.bearer()
+        now = time.monotonic()
+        if now >= self._token_read_at + TOKEN_TTL_S:
+            self._token, self._token_read_at = self._connection.bearer(), now
+        token = self._token
         headers = {"Content-Type": content_type}
         return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
@@ -182,12 +216,12 @@ def _refusal(
     response: aiohttp.ClientResponse, text: str, *, verb: str, resource: str
 ) -> ApiError | TransientError:
     """The error class of a refused request; the server's Status tells more where there is one."""
-    status: dict[str, Any] = {}
-    if text.startswith("{"):
-        status = json.loads(text)
+    # A proxy in between may answer anything, even something that merely begins like JSON.
+    status = _object(text) or {}
     message = status.get("message") or text[:300]
     retry_after_s = _seconds(response.headers.get("Retry-After"))
-    if response.status == 429 or response.status >= 500:
+    # 410: the pages of a list are of a version that is gone, so the list begins anew.
+    if response.status in (410, 429) or response.status >= 500:
         return TransientError(f"{verb} {resource}: {response.status} {message}", retry_after_s)
     details = status.get("details") or {}
     # A missing kind answers 404 without the name of an object.
@@ -199,8 +233,18 @@ def _refusal(
         verb=verb,
         resource=resource,
         retry_after_s=retry_after_s,
-        causes=tuple(str(c.get("field", "")) for c in details.get("causes") or ()),
+        causes=tuple(
+            f"{c.get('field', '')}: {c.get('message', '')}" for c in details.get("causes") or ()
+        ),
     )
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _seconds(text: str | None) -> float | None:
