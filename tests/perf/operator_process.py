@@ -4,16 +4,26 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
 
-from support.cluster import ports
-
 READ_VERBS = frozenset({"get", "list", "watch"})
 _REQUESTS = re.compile(r"^kube_api_requests_total\{(.*?)\} ([0-9.e+]+)$", re.MULTILINE)
+_RECONCILES = re.compile(r"^controller_runtime_reconcile_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
 _VERB = re.compile(r'verb="(\w+)"')
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
 
 
 class OperatorProcess:
@@ -26,7 +36,7 @@ class OperatorProcess:
     @classmethod
     async def start(cls, log: Path, kubeconfig: Path, **environ: str) -> "OperatorProcess":
         """Start it and wait until it has listed everything (its readiness)."""
-        metrics, probes, progress = (ports.free() for _ in range(3))
+        metrics, probes, progress = free_ports(3)
         environment = {
             **os.environ,
             "KUBECONFIG": str(kubeconfig),
@@ -58,6 +68,16 @@ class OperatorProcess:
                 await asyncio.sleep(0.05)
         msg = f"operator: not ready; see its log\n{log.read_text()[-2000:]}"
         raise RuntimeError(msg)
+
+    async def wait_for_reconciles(self, wanted: int) -> None:
+        """Until that many reconciles were run: every object was looked at."""
+        async with aiohttp.ClientSession() as session:
+            while True:
+                async with session.get(self._metrics) as response:
+                    runs = sum(map(float, _RECONCILES.findall(await response.text())))
+                if runs >= wanted:
+                    return
+                await asyncio.sleep(0.1)
 
     async def _count(self, *, reads: bool) -> float:
         async with aiohttp.ClientSession() as session, session.get(self._metrics) as response:

@@ -1,6 +1,8 @@
 """CRDs into a control plane: ours, and the children's from their Go module."""
 
+import os
 import subprocess
+import time
 from pathlib import Path
 
 from support.cluster import builds
@@ -8,6 +10,7 @@ from support.cluster.paths import folders
 from support.cluster.recipes import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVED_TIMEOUT_S = 30
 OUR_CRDS = ROOT / "crds" / "trainjobs.flagscale.dev.yaml"
 
 
@@ -24,13 +27,21 @@ def kubectl_path() -> Path:
 
 def install_crds(kubeconfig: Path) -> None:
     """Apply both CRDs and wait until the API serves them."""
-    import os
-
     files = [OUR_CRDS, pytorchjob_crd(dict(os.environ))]
     base = [str(kubectl_path()), f"--kubeconfig={kubeconfig}"]
     for file in files:
-        subprocess.run([*base, "apply", "--server-side", "-f", str(file)], check=True)
-    subprocess.run(
-        [*base, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"],
-        check=True,
-    )
+        subprocess.run(
+            [*base, "apply", "--server-side", "-f", str(file)], check=True, capture_output=True
+        )
+    for group in ("trainjobs.flagscale.dev", "pytorchjobs.kubeflow.org"):
+        _wait_until_served([*base, "get", group, "--all-namespaces"])
+
+
+def _wait_until_served(command: list[str]) -> None:
+    """Until the API server answers for a kind; it needs a moment after the CRD was applied."""
+    deadline = time.monotonic() + SERVED_TIMEOUT_S
+    while subprocess.run(command, capture_output=True).returncode:
+        if time.monotonic() > deadline:
+            msg = f"CRD: not served after {SERVED_TIMEOUT_S} s, got {' '.join(command)}"
+            raise TimeoutError(msg)
+        time.sleep(0.1)

@@ -5,16 +5,19 @@ import asyncio
 import logging
 import signal
 import sys
+import uuid
+from importlib.metadata import version
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from flagscale_operator.controller.lease import LeadershipLost, LeaseElection
+from flagscale_operator.controller.lease import LeaderElection, LeadershipLost
 from flagscale_operator.edge.operate import Health, operate
 from flagscale_operator.errors import FlagScaleError
 from flagscale_operator.kube.budget import RequestBudget
 from flagscale_operator.kube.connection import load_connection
 from flagscale_operator.kube.http import KubeHttp
+from flagscale_operator.kube.kinds import LEASE_NAME, TRAIN_JOB
 from flagscale_operator.render import run_render
 from flagscale_operator.settings import Settings, load_settings
 from flagscale_operator.telemetry.http import serve_telemetry
@@ -28,23 +31,28 @@ FIELD_MANAGER = "flagscale/trainjob"
 async def run_operator(settings: Settings) -> None:
     """Serve metrics and probes, become leader, work; returns after SIGTERM or SIGINT."""
     registry, health = CollectorRegistry(), Health()
-    metrics = Metrics(registry)
+    metrics = Metrics(registry, controller=TRAIN_JOB.kind, version=version("flagscale"))
     connection = load_connection()
     kube = KubeHttp.open(
         connection,
         field_manager=FIELD_MANAGER,
         budget=RequestBudget(rate_per_s=settings.api_rate, burst=settings.api_burst),
-        on_request=metrics.on_request,
+        on_request=metrics.api_request,
     )
 
     async def work() -> None:
-        metrics.set_leader(True)
         await operate(
             settings=settings, connection=connection, kube=kube, metrics=metrics, health=health
         )
 
-    election = LeaseElection(kube, namespace=settings.namespace, identity=settings.pod_name)
-    job = asyncio.create_task(election.run(work) if settings.leader_elect else work())
+    election = LeaderElection(
+        kube,
+        namespace=settings.namespace,
+        # A restarted container is a new candidate: it must not take over its own old Lease.
+        identity=f"{settings.pod_name}_{uuid.uuid4().hex[:8]}",
+        on_change=lambda holds: metrics.leading(LEASE_NAME, holds=holds),
+    )
+    job = asyncio.create_task(election.run_as_leader(work) if settings.leader_elect else work())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, job.cancel)
@@ -74,7 +82,7 @@ def main() -> int:
         settings = load_settings()
         if arguments.command == "render":
             return run_render(arguments.file, settings)
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, stream=sys.stderr)
         asyncio.run(run_operator(settings))
     except (FlagScaleError, LeadershipLost) as error:
         print(f"flagscale-operator: {error}", file=sys.stderr)

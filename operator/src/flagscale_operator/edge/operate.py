@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import kopf
 
 from flagscale_operator.controller.queue import Key, KeyedQueue
-from flagscale_operator.controller.runner import resync, run_workers
+from flagscale_operator.controller.runner import Reconcile, resync, run_workers
 from flagscale_operator.controller.store import ClusterView
 from flagscale_operator.edge.informer import run_informer
 from flagscale_operator.edge.watch import Watch
@@ -26,7 +26,7 @@ from flagscale_operator.progress.tls import ensure_certificates
 from flagscale_operator.progress.tokens import TokenChecker
 from flagscale_operator.settings import Settings
 from flagscale_operator.telemetry.events import EventRecorder
-from flagscale_operator.telemetry.logs import log_context
+from flagscale_operator.telemetry.logs import bound
 from flagscale_operator.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ async def watch_loop_lag(health: Health, metrics: Metrics) -> None:
         due = loop.time() + LAG_PERIOD_S
         await asyncio.sleep(LAG_PERIOD_S)
         health.lag_s = max(0.0, loop.time() - due)
-        metrics.observe_loop_lag(health.lag_s)
+        metrics.loop_lag(health.lag_s)
 
 
 async def operate(
@@ -104,7 +104,13 @@ async def operate(
         kube=kube,
         view=view,
         progress=board,
-        events=EventRecorder(kube, reporting_instance=settings.pod_name, clock=utc_now),
+        events=EventRecorder(
+            kube,
+            component="flagscale-operator",
+            instance=settings.pod_name,
+            clock=utc_now,
+            on_failure=metrics.event_failed,
+        ),
         restarts=metrics,
         context=RenderContext(
             trainer_image=settings.trainer_image,
@@ -116,7 +122,7 @@ async def operate(
     )
 
     async def reconcile(key: Key) -> float | None:
-        with log_context(controller=key.kind, namespace=key.namespace, name=key.name):
+        with bound(controller=key.kind, namespace=key.namespace, name=key.name):
             return await reconciler.reconcile(key)
 
     async with AsyncExitStack() as stack:
@@ -143,7 +149,7 @@ async def _work(
     connection: Connection,
     view: ClusterView,
     queue: KeyedQueue,
-    reconcile: Callable[[Key], "asyncio.Future[float | None]"],
+    reconcile: Reconcile,
     metrics: Metrics,
     health: Health,
 ) -> None:

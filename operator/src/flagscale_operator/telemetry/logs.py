@@ -58,3 +58,6 @@ def configure_logging(level: str, *, stream: TextIO) -> None:
     root.setLevel(level)
     # aiohttp logs each request's path at INFO; ours are counted in metrics instead.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    # Kopf tells of every event that it handled.
+    for chatty in ("kopf.objects", "kopf.activities", "kopf._core"):
+        logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))

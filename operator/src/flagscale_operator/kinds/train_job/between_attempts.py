@@ -39,7 +39,7 @@ def between_attempts(
     begun = with_status(job, begin_attempt(job, number, clock.now))
     status = build_status(
         begun,
-        Verdicts.starting("Created", f"attempt {number} was made"),
+        Verdicts.created(number),
         phase="Starting",
         now=clock.now,
     )

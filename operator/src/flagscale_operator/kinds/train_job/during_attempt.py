@@ -56,6 +56,9 @@ def _running_status(
     begun = any(p.running or p.finished for p in pods)
     if running == wanted or (begun and was_running(job)):
         return build_status(job, Verdicts.running(running, wanted), phase="Running", now=clock.now)
+    if not pods:
+        # As it was reported when it was made: no news, no write.
+        return build_status(job, Verdicts.created(child.attempt), phase="Starting", now=clock.now)
     verdict = waiting_verdict(pods, wanted=wanted, running=running)
     return build_status(job, Verdicts.starting(*verdict), phase="Starting", now=clock.now)
 

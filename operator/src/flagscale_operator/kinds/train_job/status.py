@@ -57,6 +57,11 @@ class Verdicts:
         return _verdicts(Verdict("Ready", "False", reason, message))
 
     @staticmethod
+    def created(attempt: int) -> tuple[Verdict, ...]:
+        """The child exists and has no pods yet."""
+        return _verdicts(Verdict("Ready", "False", "Created", f"attempt {attempt} was made"))
+
+    @staticmethod
     def running(running: int, wanted: int) -> tuple[Verdict, ...]:
         """All pods of the gang have started."""
         del running

@@ -1,0 +1,83 @@
+"""What goes wrong by itself: memory, hangs, user errors; each is named and handled by its budget."""
+
+from support.workspace import Workspace
+
+POST = """
+import json, os, ssl, time, urllib.request
+def post(step):
+    env = os.environ
+    context = ssl.create_default_context(cafile=env['KUBEFLOW_TRAINER_SERVER_CA_CERT'])
+    token = open(env['KUBEFLOW_TRAINER_SERVER_TOKEN']).read()
+    now = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
+    metrics = [{'name': 'step', 'value': str(step)}]
+    body = {'trainerStatus': {'progressPercentage': step, 'metrics': metrics, 'lastUpdatedTime': now}}
+    headers = {'Authorization': 'Bearer ' + token, 'Content-Type': 'application/json'}
+    url = env['KUBEFLOW_TRAINER_SERVER_URL']
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method='POST')
+    urllib.request.urlopen(request, context=context, timeout=10)
+"""
+
+
+def test_a_worker_over_its_memory_is_out_of_memory_and_restarts_once(workspace: Workspace) -> None:
+    code = "x = []\nwhile True: x.append(bytearray(50_000_000))"
+    limits = {"limits": {"memory": "600Mi"}}
+    spec = workspace.script(code, resources=limits, failurePolicy={"backoffSeconds": 1})
+    workspace.submit("oom", **spec)
+
+    status = workspace.wait_phase("oom", "Failed", timeout_s=180)
+
+    assert [a["cause"] for a in status["attempts"]] == ["OutOfMemory", "OutOfMemory"]
+    assert "spec.resources.limits.memory" in status["failure"]["message"]
+    assert "restartBudgets.outOfMemory is spent (1 of 1)" in status["failure"]["message"]
+
+
+def test_a_worker_that_stops_posting_hangs_and_restarts_once(workspace: Workspace) -> None:
+    flag = "/data/hung-once"
+    code = POST + (
+        f"post(10)\nif not os.path.exists({flag!r}):\n    open({flag!r}, 'w').close()\n"
+        "    time.sleep(3600)\npost(100)\n"
+    )
+    policy = {"backoffSeconds": 1, "hangTimeoutSeconds": 10}
+    workspace.submit("hang", **workspace.script(code, failurePolicy=policy))
+
+    status = workspace.wait_phase("hang", "Succeeded", "Failed", timeout_s=180)
+
+    assert [a.get("cause") for a in status["attempts"]] == ["Hang", None]
+    assert "hangTimeoutSeconds" in status["failure"]["message"]
+
+
+def test_a_script_that_raises_fails_at_once_with_its_own_words(workspace: Workspace) -> None:
+    workspace.submit("raises", **workspace.script("raise ValueError('the learning rate is odd')"))
+
+    status = workspace.wait_phase("raises", "Failed", timeout_s=120)
+
+    assert len(status["attempts"]) == 1
+    assert status["failure"]["cause"] == "UserError"
+    assert "ValueError: the learning rate is odd" in status["failure"]["message"]
+
+
+def test_a_missing_claim_is_named_while_the_job_waits(workspace: Workspace) -> None:
+    volumes = {"data": {"claimName": "nothing", "mountPath": "/data"}}
+    workspace.submit("claimless", volumes=volumes, **workspace.script("pass"))
+
+    def told(status: dict) -> bool:  # type: ignore[type-arg]
+        return any(c["reason"] == "VolumeClaimMissing" for c in status.get("conditions", []))
+
+    status = workspace.wait("claimless", told, timeout_s=60)
+
+    ready = next(c for c in status["conditions"] if c["type"] == "Ready")
+    assert 'persistentvolumeclaim "nothing" not found' in ready["message"]
+    assert "spec.volumes" in ready["message"]
+    assert len(status["attempts"]) == 1
+
+
+def test_deleting_a_running_job_leaves_nothing_behind(workspace: Workspace) -> None:
+    workspace.submit("gone", **workspace.script("import time; time.sleep(3600)"))
+    workspace.wait_phase("gone", "Running", timeout_s=120)
+
+    workspace.kubectl("delete", "trainjob", "gone", "--cascade=foreground", "--timeout=120s")
+
+    left = workspace.kubectl(
+        "get", "pytorchjobs,pods", "-l", "flagscale.dev/trainjob=gone", "-o", "name"
+    )
+    assert left.strip() == ""

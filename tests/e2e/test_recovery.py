@@ -1,0 +1,91 @@
+"""Two pods train; pods, processes and nodes go away; the gang restarts once and loses little."""
+
+import pytest
+
+from support.cluster import native
+from support.workspace import Status, Workspace, tiny_trainer
+
+KILL_CHILD = """
+import os, pathlib, signal
+for p in pathlib.Path('/proc').iterdir():
+    if p.name.isdigit() and b'flagscale_workloads.train' in (p / 'cmdline').read_bytes():
+        if b'torch.distributed.run' not in (p / 'cmdline').read_bytes():
+            os.kill(int(p.name), signal.SIGKILL)
+"""
+POLICY = {"backoffSeconds": 1, "hangTimeoutSeconds": 120}
+INTERVAL = 20
+
+
+def check_one_restart(status: Status, cause: str) -> None:
+    """Attempts = 2, resumed from a checkpoint, at most one interval computed again."""
+    assert [a.get("cause") for a in status["attempts"]] == [cause, None]
+    assert status["restarts"] == 1
+    last = status["attempts"][-1]
+    assert last["resumedStep"] > 0
+    assert last["lostSteps"] <= INTERVAL
+
+
+@pytest.fixture(scope="module")
+def undisturbed(workspace: Workspace) -> Status:
+    workspace.submit("calm", replicas=2, failurePolicy=POLICY, **tiny_trainer("/data/calm"))
+    return workspace.wait_phase("calm", "Succeeded", "Failed")
+
+
+def test_two_pods_train_a_model(undisturbed: Status) -> None:
+    assert undisturbed["phase"] == "Succeeded"
+    assert undisturbed["progress"]["percent"] == 100
+    assert undisturbed["artifact"]["uri"] == "pvc://data/calm/model"
+    assert len(undisturbed["attempts"]) == 1
+
+
+def test_a_killed_process_costs_one_restart_and_changes_nothing_in_the_model(
+    workspace: Workspace, undisturbed: Status
+) -> None:
+    workspace.submit("killed", replicas=2, failurePolicy=POLICY, **tiny_trainer("/data/killed"))
+    workspace.wait_step("killed", 45)
+
+    workspace.kubectl("exec", "killed-a1-worker-1", "--", "python3", "-c", KILL_CHILD)
+
+    status = workspace.wait_phase("killed", "Succeeded", "Failed")
+    check_one_restart(status, "Killed")
+    assert status["failure"]["signal"] == 9
+    assert status["failure"]["rank"] == 1
+    assert status["artifact"]["digest"] == undisturbed["artifact"]["digest"]
+
+
+def test_a_deleted_pod_costs_one_restart(workspace: Workspace) -> None:
+    workspace.submit("deleted", replicas=2, failurePolicy=POLICY, **tiny_trainer("/data/deleted"))
+    workspace.wait_step("deleted", 45)
+
+    workspace.kubectl("delete", "pod", "deleted-a1-worker-0", "--force", "--grace-period=0")
+
+    check_one_restart(workspace.wait_phase("deleted", "Succeeded", "Failed"), "Killed")
+
+
+def test_a_lost_node_costs_one_restart_and_is_named(workspace: Workspace) -> None:
+    workspace.submit("node", replicas=2, failurePolicy=POLICY, **tiny_trainer("/data/node"))
+    workspace.wait_step("node", 45)
+
+    native.stop_component("kubelet")
+    try:
+        lost = workspace.wait("node", lambda s: bool(s.get("failure")), timeout_s=180)
+    finally:
+        native.start_component("kubelet")
+
+    assert lost["failure"]["cause"] == "NodeLost"
+    assert lost["failure"]["node"]
+    status = workspace.wait_phase("node", "Succeeded", "Failed", timeout_s=400)
+    check_one_restart(status, "NodeLost")
+
+
+def test_the_events_tell_the_story_in_order(workspace: Workspace) -> None:
+    columns = "custom-columns=REASON:.reason,NAME:.involvedObject.name,KIND:.involvedObject.kind"
+    told = workspace.kubectl(
+        "get", "events", "--sort-by=.metadata.creationTimestamp", "-o", columns
+    )
+    story = [
+        line.split()[0] for line in told.splitlines() if line.split()[1:] == ["killed", "TrainJob"]
+    ]
+
+    wanted = iter(story)
+    assert all(word in wanted for word in ("Running", "Restarting", "Running", "Succeeded")), story
