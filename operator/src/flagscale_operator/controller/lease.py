@@ -91,12 +91,27 @@ class LeaderElection:
                 renewing.result()
             working.result()
         finally:
-            lost = renewing.done()
-            self._set_leads(leads=False)
-            await _cancelled(working, renewing)
-            # Released only after the work has ended, or the standby would work beside us.
-            if not lost:
-                await self._release()
+            await self._end(working, renewing)
+
+    async def _end(self, working: asyncio.Future[None], renewing: asyncio.Future[None]) -> None:
+        """Let the work drain while the Lease is still renewed, then release it.
+
+        Work that outlives a lost Lease is left to the end of the process: a standby takes over a
+        lease duration after the last renewal, and half of what is left until then may be used.
+        """
+        working.cancel()
+        await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            grace_s = (self._times.lease_s - self._times.renew_deadline_s) / 2
+            await asyncio.wait({working}, timeout=grace_s)
+        lost = renewing.done()
+        self._set_leads(leads=False)
+        renewing.cancel()
+        ended = [task for task in (working, renewing) if task.done() or task is renewing]
+        await asyncio.gather(*ended, return_exceptions=True)
+        # Released only after the work has ended, or the standby would work beside us.
+        if not lost:
+            await self._release()
 
     def _set_leads(self, *, leads: bool) -> None:
         self._leads = leads
@@ -178,9 +193,3 @@ class LeaderElection:
                 await self._kube.replace(LEASE, self._record(lease, release=True))
         except FlagScaleError as error:
             _log.warning("Lease %s/%s: not released: %s", self._namespace, self._name, error)
-
-
-async def _cancelled(*tasks: asyncio.Future[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

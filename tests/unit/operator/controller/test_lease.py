@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flagscale_operator.controller.lease import LeaderElection, LeadershipLost
+from flagscale_operator.controller.lease import LeaderElection, LeadershipLost, LeaseTimes
 from flagscale_operator.errors import TransientError
 from flagscale_operator.kube.kinds import LEASE, LEASE_NAME
 from support.fake_kube import FakeKube
@@ -168,6 +168,50 @@ async def test_the_lease_is_released_after_the_work_has_ended() -> None:
     await ended(task)
 
     assert (seen, holder(kube)) == (["a"], "")
+
+
+async def test_the_lease_is_renewed_while_the_work_drains() -> None:
+    kube, time = FakeKube(), Time()
+    a, b = candidate(kube, time, "a"), candidate(kube, time, "b")
+
+    async def work() -> None:
+        try:
+            await forever()
+        finally:
+            await time.sleep(20)
+
+    draining, standby = started(a, work), started(b)
+    await time.advance(5)
+    draining.cancel()
+
+    await time.advance(19)
+    assert (holder(kube), b.leads) == ("a", False)
+    await time.advance(5)
+
+    assert b.leads
+    await ended(draining, standby)
+
+
+async def test_work_that_outlives_a_lost_lease_does_not_hold_up_the_end() -> None:
+    kube, time = FakeKube(), Time()
+
+    async def work() -> None:
+        try:
+            await forever()
+        finally:
+            await forever()
+
+    times = LeaseTimes(lease_s=10.02, renew_deadline_s=10)
+    task = started(candidate(kube, time, "a", times=times), work)
+    await time.advance(5)
+    stolen = kube.peek(LEASE, "ns", LEASE_NAME) or {}
+    stolen["spec"]["holderIdentity"] = "b"
+    kube.put(LEASE, stolen)
+
+    await time.advance(3)
+
+    with pytest.raises(LeadershipLost):
+        await asyncio.wait_for(task, 5)
 
 
 async def test_work_that_ends_by_itself_releases_and_returns() -> None:
