@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,12 +66,19 @@ def publish(
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
     fill(beside)
-    manifest = {**about, "files": _seal(beside)}
+    files = _seal(beside)
+    manifest = {**about, "files": files, "digest": digest_of(files)}
     write_text(beside / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True))
     before()
     _put(beside, target)
     sync(target.parent)
     return manifest
+
+
+def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """SHA-256 over the sorted (name, sha256) pairs of a manifest's files."""
+    pairs = [[name, files[name]["sha256"]] for name in sorted(files)]
+    return f"sha256:{hashlib.sha256(json.dumps(pairs).encode()).hexdigest()}"
 
 
 def _seal(folder: Path) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from flagscale_workloads.train.errors import TrainError
 
 T = TypeVar("T")
 Communication = Literal["auto", "gloo", "nccl"]
+CPU: Final = torch.device("cpu")
 
 # The others wait this long for rank 0 to tokenise; a peer that died is noticed at once.
 TIMEOUT: Final = timedelta(hours=1)
@@ -25,7 +26,7 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @property
     def first(self) -> bool:
@@ -78,7 +79,7 @@ def join(communication: Communication, *, environ: Mapping[str, str] = os.enviro
     if communication == "nccl" and not cuda:
         msg = "spec.trainer.communication: nccl needs GPUs, got a node without; use auto or gloo"
         raise TrainError("InvalidSpec", msg)
-    device = torch.device("cpu")
+    device = CPU
     if cuda:
         device = torch.device("cuda", int(environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
