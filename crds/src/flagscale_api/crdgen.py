@@ -109,7 +109,7 @@ def _dump(document: dict[str, Any]) -> str:
 
 def stale_files(root: Path) -> list[str]:
     """A unified diff for every generated file that is not what the models say."""
-    diffs = []
+    diffs: list[str] = []
     for path, text in generated_files().items():
         file = root / path
         old = file.read_text() if file.exists() else ""

@@ -1,9 +1,10 @@
 """What every resource of the group shares: the model base, CEL rules, metadata, conditions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -13,12 +14,14 @@ class CelRule:
 
     `rule` is CEL over `self` (and `oldSelf` for transitions). `message` follows the house form
     `<path>: <what is wrong>; <what is allowed>`; `field_path` (JSONPath such as `.steps`) makes the
-    API server name the field.
+    API server name the field. `holds` says the same in Python, for files that never meet an API
+    server; transitions have none.
     """
 
     rule: str
     message: str
     field_path: str | None = None
+    holds: Callable[[Any], bool] | None = None
 
 
 class ApiModel(BaseModel):
@@ -32,6 +35,13 @@ class ApiModel(BaseModel):
         use_attribute_docstrings=False,
     )
     cel_rules: ClassVar[tuple[CelRule, ...]] = ()
+
+    @model_validator(mode="after")
+    def _keeps_its_rules(self) -> Self:
+        for rule in self.cel_rules:
+            if rule.holds and not rule.holds(self):
+                raise ValueError(rule.message)
+        return self
 
 
 class StatusModel(ApiModel):

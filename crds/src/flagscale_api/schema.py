@@ -24,7 +24,7 @@ _COPIED = (
     "minimum",
     "maximum",
 )
-_LIST_KEYS = {"Condition": "type", "Attempt": "number"}
+_LIST_KEYS = {"Condition": "type", "Attempt": "number", "EnvVar": "name"}
 
 
 def structural_schema(model: type[ApiModel]) -> Schema:
@@ -86,6 +86,10 @@ class _Inliner:
             }
         return schema
 
+    def _element(self, node: Schema) -> Schema:
+        """An item of a list or map: never absent, so it has no default."""
+        return {key: value for key, value in self.of(node).items() if key != "default"}
+
     def _typed(self, node: Schema) -> Schema:
         if "$ref" in node:
             name = node["$ref"].rpartition("/")[2]
@@ -100,9 +104,9 @@ class _Inliner:
     def _details(self, node: Schema) -> Schema:
         kind = node["type"]
         if kind == "array":
-            item = self.of(node["items"])
+            item = self._element(node["items"])
             name = node["items"].get("$ref", "").rpartition("/")[2]
-            listing = {"items": item}
+            listing: Schema = {"items": item}
             if name in _LIST_KEYS:
                 listing["x-kubernetes-list-type"] = "map"
                 listing["x-kubernetes-list-map-keys"] = [_LIST_KEYS[name]]
@@ -112,7 +116,7 @@ class _Inliner:
             keyed = node.get("patternProperties") or {}
             values = next(iter(keyed.values()), node.get("additionalProperties"))
             if isinstance(values, dict):
-                return {"additionalProperties": self.of(values)}
+                return {"additionalProperties": self._element(values)}
             return {"x-kubernetes-preserve-unknown-fields": True}
         if kind == "integer":
             return {"format": "int64"}

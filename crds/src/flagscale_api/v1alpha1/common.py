@@ -1,10 +1,11 @@
 """Pieces of a spec that more than one kind uses: resources, volumes, pod settings."""
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from flagscale_api.meta import ApiModel
+from flagscale_api.meta import ApiModel, CelRule
 
 Quantity = Annotated[
     str,
@@ -21,12 +22,27 @@ DnsSubdomain = Annotated[
 AbsolutePath = Annotated[
     str, StringConstraints(pattern=r"^/[^\x00:]*$", min_length=2, max_length=1024)
 ]
+MountPath = Annotated[
+    str, StringConstraints(pattern=r"^/[^\x00:]*[^/\x00:]$", min_length=2, max_length=1024)
+]
 ImageRef = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1, max_length=512)]
 ShortText = Annotated[str, StringConstraints(max_length=4096)]
 LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
 ]
 Object = dict[str, Any]
+_LABEL_KEY = "^([a-z0-9][-.a-z0-9]{0,252}/)?[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$"
+
+
+def _label_keys(field: str, name: str) -> CelRule:
+    """Keys of a map of labels or annotations; a structural schema can't say it."""
+    return CelRule(
+        f"self.{name}.all(k, k.matches('{_LABEL_KEY}'))",
+        f"spec.podTemplate.{name}: keys must be [prefix/]name with at most 63 letters, digits, "
+        "'-', '_' and '.' in the name",
+        f".{name}",
+        holds=lambda template: all(re.search(_LABEL_KEY, key) for key in getattr(template, field)),
+    )
 
 
 class Resources(ApiModel):
@@ -50,7 +66,9 @@ class ClaimVolume(ApiModel):
     claim_name: DnsSubdomain = Field(
         description="Name of a PersistentVolumeClaim in the job's namespace."
     )
-    mount_path: AbsolutePath = Field(description="Where it is mounted, an absolute path.")
+    mount_path: MountPath = Field(
+        description="Where it is mounted: an absolute path without a slash at its end."
+    )
     read_only: bool = Field(default=False, description="Mount it read-only.")
 
 
@@ -129,4 +147,10 @@ class PodTemplate(ApiModel):
         le=3600,
         description="Seconds between SIGTERM and SIGKILL: the time to write a last checkpoint. "
         "torchrun itself waits at most 30 s for its processes.",
+    )
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        _label_keys("labels", "labels"),
+        _label_keys("annotations", "annotations"),
+        _label_keys("node_selector", "nodeSelector"),
     )

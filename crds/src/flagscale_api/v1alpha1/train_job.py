@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from flagscale_api.meta import ApiModel, CelRule
 from flagscale_api.v1alpha1.common import (
@@ -14,6 +14,7 @@ from flagscale_api.v1alpha1.common import (
     PodTemplate,
     Resources,
 )
+from flagscale_api.v1alpha1.train_job_rules import IMMUTABLE_RULES, SPEC_RULES
 from flagscale_api.v1alpha1.trainer import TrainerSpec
 
 Argument = Annotated[str, StringConstraints(max_length=4096)]
@@ -139,85 +140,7 @@ class TrainJobSpec(ApiModel):
         description="Seconds to wait for the checkpoint asked for by suspend.",
     )
 
-    cel_rules: ClassVar[tuple[CelRule, ...]] = (
-        CelRule(
-            "has(self.trainer) != has(self.script)",
-            "spec: exactly one of trainer and script is needed; set one of them",
-        ),
-        CelRule(
-            "!has(self.image) || has(self.trainer)",
-            "spec.image: only allowed with trainer; with script set spec.script.image",
-            ".image",
-        ),
-        CelRule(
-            "!has(self.trainer) || self.volumes.exists(v, "
-            "self.trainer.data.path.startsWith(self.volumes[v].mountPath + '/'))",
-            "spec.trainer.data.path: must lie under the mountPath of one of spec.volumes",
-        ),
-        CelRule(
-            "!has(self.trainer) || self.volumes.exists(v, !self.volumes[v].readOnly && "
-            "self.trainer.output.path.startsWith(self.volumes[v].mountPath + '/'))",
-            "spec.trainer.output.path: must lie under the mountPath of a writable spec.volumes",
-        ),
-        CelRule(
-            "!has(self.trainer) || self.trainer.schedule.globalBatchSize % "
-            "(self.trainer.schedule.microBatchSize * self.replicas * self.processesPerReplica)"
-            " == 0",
-            "spec.trainer.schedule.globalBatchSize: must be a multiple of microBatchSize x "
-            "replicas x processesPerReplica",
-        ),
-        CelRule(
-            "!self.env.exists(e, e.name.startsWith('PET_') || "
-            "e.name.startsWith('KUBEFLOW_TRAINER_') || e.name.startsWith('FLAGSCALE_') || "
-            "e.name in ['MASTER_ADDR', 'MASTER_PORT', 'RANK', 'WORLD_SIZE', 'LOCAL_RANK', "
-            "'TORCHELASTIC_ERROR_FILE'])",
-            "spec.env: names of the launcher (PET_*, KUBEFLOW_TRAINER_*, FLAGSCALE_*, MASTER_*, "
-            "RANK, WORLD_SIZE, LOCAL_RANK, TORCHELASTIC_ERROR_FILE) are set by the operator; "
-            "remove them",
-        ),
-        CelRule(
-            "self.volumes.all(v, v.matches('^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$'))",
-            "spec.volumes: names must be DNS labels of at most 52 characters: lower-case letters, "
-            "digits and '-'",
-            ".volumes",
-        ),
-        CelRule(
-            "self.env.all(e, has(e.value) != has(e.secretKeyRef))",
-            "spec.env: each entry needs exactly one of value and secretKeyRef",
-        ),
-        *(
-            CelRule(
-                f"has(self.{name}) == has(oldSelf.{name}) && "
-                f"(!has(self.{name}) || self.{name} == oldSelf.{name})",
-                f"spec.{name}: is immutable; create a new TrainJob",
-                f".{name}",
-            )
-            for name in ("trainer", "script", "image", "queueName")
-        ),
-        *(
-            CelRule(
-                f"self.{name} == oldSelf.{name}",
-                f"spec.{name}: is immutable; create a new TrainJob",
-                f".{name}",
-            )
-            for name in (
-                "replicas",
-                "processesPerReplica",
-                "resources",
-                "env",
-                "volumes",
-                "podTemplate",
-            )
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _one_program(self) -> "TrainJobSpec":
-        """The same rule as CEL, for files that never meet an API server."""
-        if (self.trainer is None) == (self.script is None):
-            msg = "spec: exactly one of trainer and script is needed; set one of them"
-            raise ValueError(msg)
-        return self
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (*SPEC_RULES, *IMMUTABLE_RULES)
 
     @property
     def world_size(self) -> int:
