@@ -54,6 +54,7 @@ def main() -> int:
     """Exit code 0: done; 143: stopped after a checkpoint; 1: failed, the error file says why."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         return run(os.environ)
     except Exception as error:  # noqa: BLE001 - whatever it is, the operator must learn of it

@@ -45,33 +45,31 @@ def writing(path: Path) -> Iterator[None]:
 
 def error_record(error: Exception, *, rank: int) -> dict[str, Any]:
     """The torchelastic form of a failure, below RECORD_LIMIT bytes once encoded."""
-    known = isinstance(error, TrainError)
-    text = str(error) if known else f"{type(error).__name__}: {error}"
     info: dict[str, Any] = {"timestamp": str(int(time.time())), "rank": rank}
+    text = f"{type(error).__name__}: {error}"
     if isinstance(error, TrainError):
-        info = {"cause": error.cause, **info}
-    message = {"message": text[:MESSAGE_LIMIT], "extraInfo": {**info, "py_callstack": ""}}
-    record: dict[str, Any] = {"message": message}
+        text, info = str(error), {"cause": error.cause, **info}
+    message = _cut(text, MESSAGE_LIMIT, tail=False)
+    record: dict[str, Any] = {
+        "message": {"message": message, "extraInfo": {**info, "py_callstack": ""}}
+    }
     stack = "".join(traceback.format_exception(error))
-    _fit(message, "message", text)
-    _fit(message["extraInfo"], "py_callstack", stack, within=record)
+    room = RECORD_LIMIT - len(json.dumps(record))
+    record["message"]["extraInfo"]["py_callstack"] = _cut(stack, room, tail=True)
     return record
 
 
-def _fit(
-    place: dict[str, Any], key: str, text: str, *, within: dict[str, Any] | None = None
-) -> None:
-    """Put as much of a text in its place as the limit allows: a message's head, a stack's tail."""
-    limit = RECORD_LIMIT if within else MESSAGE_LIMIT
-    whole = within or place
+def _cut(text: str, limit: int, *, tail: bool) -> str:
+    """As much of a text, from its head or its tail, as takes `limit` bytes in JSON."""
     size = min(len(text), limit)
-    while True:
-        place[key] = text[len(text) - size :] if within else text[:size]
-        # Escapes make a character up to 12 bytes long, so only encoding tells the size.
-        excess = len(json.dumps(whole)) - limit
-        if excess <= 0 or size == 0:
-            return
+    while size:
+        part = text[-size:] if tail else text[:size]
+        # An escaped character takes up to 12 bytes, so only encoding tells.
+        excess = len(json.dumps(part)) - limit
+        if excess <= 0:
+            return part
         size = max(0, size - max(1, excess // 12))
+    return ""
 
 
 def write_error_file(error: Exception, *, rank: int) -> None:

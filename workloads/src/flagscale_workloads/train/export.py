@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from transformers.utils import logging as transformers_logging
+
 from flagscale_workloads.train import durable
 from flagscale_workloads.train.errors import writing
 from flagscale_workloads.train.model import Model
@@ -32,11 +34,13 @@ class Artifact:
 
 
 def export_model(
-    model: Model, *, tokenizer: Path, target: Path, before: Callable[[], None] = lambda: None
+    model: Model, *, tokenizer: Path, target: Path, before: Callable[[], None]
 ) -> Artifact:
     """Publish model and tokenizer; doing it again with the same weights gives the same digest."""
 
     def fill(folder: Path) -> None:
+        # Progress bars are unreadable in the log of a pod.
+        transformers_logging.disable_progress_bar()
         model.save_pretrained(str(folder))
         load_tokenizer(tokenizer).save_pretrained(str(folder))
 

@@ -16,7 +16,7 @@ from flagscale_workloads.train.export import Artifact, export_model
 from flagscale_workloads.train.fence import Fence
 from flagscale_workloads.train.order import epoch_of
 from flagscale_workloads.train.pace import Pace, duration_text
-from flagscale_workloads.train.progress import Phase, Report, Reporter, now_text
+from flagscale_workloads.train.progress import Phase, Report, Reporter
 from flagscale_workloads.train.ranks import Ranks
 from flagscale_workloads.train.schedule import accumulation, learning_rate
 from flagscale_workloads.train.signals import TERMINATED, Termination
@@ -143,8 +143,7 @@ class Run:
         return stop and not last
 
     def _note(self, saved: Saved) -> None:
-        time = saved.about.get("time")
-        self.saved = {"step": saved.step, "path": str(saved.path), "time": time or now_text()}
+        self.saved = {"step": saved.step, "path": str(saved.path), "time": saved.about["time"]}
 
     def _report(self, phase: Phase, *, urgent: bool = False, done: bool = False) -> None:
         if not self.ranks.first:

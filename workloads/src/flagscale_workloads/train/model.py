@@ -26,8 +26,8 @@ def build_model(spec: TrainerSpec, *, vocabulary: int, bos: int | None, eos: int
         tie_word_embeddings=shape.tie_word_embeddings,
         bos_token_id=bos,
         eos_token_id=eos,
-        attn_implementation="sdpa",
     )
+    config._attn_implementation = "sdpa"
     return LlamaForCausalLM(config)
 
 

@@ -33,7 +33,8 @@ def train_tokenizer(vocab_size: int, *, texts: Iterator[str]) -> AnyTokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END)
+    make: AnyTokenizer = PreTrainedTokenizerFast
+    return make(tokenizer_object=tokenizer, bos_token=END, eos_token=END)
 
 
 def load_tokenizer(folder: Path) -> AnyTokenizer:

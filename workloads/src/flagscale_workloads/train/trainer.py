@@ -15,6 +15,7 @@ from flagscale_workloads.train.errors import TrainError
 from flagscale_workloads.train.fence import Fence
 from flagscale_workloads.train.model import build_model, build_optimizer
 from flagscale_workloads.train.order import Indices, batch_of
+from flagscale_workloads.train.progress import now_text
 from flagscale_workloads.train.ranks import Ranks
 from flagscale_workloads.train.schedule import accumulation, learning_rate
 from flagscale_workloads.train.state import random_state, restore_random_state, seed_all
@@ -148,6 +149,6 @@ class FlagScaleTrainer:
             self.step,
             model=self.model,
             state={"optimizer": self.optimizer.state_dict(), "random": randoms},
-            about={"shape": self._shape()},
+            about={"shape": self._shape(), "time": now_text()},
             before=self.fence.check,
         )
