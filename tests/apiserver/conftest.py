@@ -1,0 +1,43 @@
+"""One real API server for the whole folder; every test has a namespace of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from support.cluster import control_plane as planes
+from support.install import install_crds
+from support.kubectl import Kubectl
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[planes.ControlPlane]:
+    plane = planes.start(tmp_path_factory.mktemp("plane"))
+    yield plane
+    plane.stop()
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(control_plane: planes.ControlPlane) -> Path:
+    return control_plane.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def kubectl(kubeconfig: Path) -> Kubectl:
+    return Kubectl(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def crds(kubeconfig: Path) -> None:
+    """TrainJob and PyTorchJob are served."""
+    install_crds(kubeconfig)
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> str:
+    """A new namespace; it goes with the control plane."""
+    name = f"t-{uuid4().hex[:10]}"
+    done = kubectl("create", "namespace", name)
+    assert done.returncode == 0, done.stderr
+    return name
