@@ -163,22 +163,22 @@ def tiny_trainer(output: str, *, steps: int = 120, **changes: Any) -> dict[str, 
     """A trainer that needs seconds, not minutes."""
     schedule = {
         "steps": steps,
-        "globalBatchSize": 4,
-        "microBatchSize": 2,
+        "globalBatchSize": 8,
+        "microBatchSize": 4,
         "warmupSteps": 10,
         "evalInterval": 40,
         "logInterval": 2,
     }
     base = {
         "model": {
-            "hiddenSize": 64,
-            "intermediateSize": 128,
-            "layers": 2,
+            "hiddenSize": 192,
+            "intermediateSize": 512,
+            "layers": 4,
             "attentionHeads": 4,
             "keyValueHeads": 2,
         },
         "tokenizer": {"vocabSize": 512},
-        "data": {"path": "/data/corpus.txt", "sequenceLength": 128},
+        "data": {"path": "/data/corpus.txt", "sequenceLength": 256},
         "schedule": schedule,
         "checkpoint": {"intervalSteps": 20},
         "output": {"path": output},

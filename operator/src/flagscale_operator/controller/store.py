@@ -107,3 +107,8 @@ class ClusterView:
         self.children = ObjectStore(owner_label=keys.TRAIN_JOB_LABEL)
         self.pods = ObjectStore(owner_label=keys.TRAIN_JOB_LABEL)
         self.gone_pods = ObjectStore(owner_label=keys.TRAIN_JOB_LABEL)
+
+    def phases(self) -> list[str]:
+        """The phase of each TrainJob, as its status says."""
+        bodies = (self.train_jobs.get(key) or {} for key in self.train_jobs.identities())
+        return [(body.get("status") or {}).get("phase", "Pending") for body in bodies]

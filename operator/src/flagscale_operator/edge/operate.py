@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -79,14 +80,15 @@ def kopf_connection(connection: Connection) -> kopf.ConnectionInfo:
     )
 
 
-async def watch_loop_lag(health: Health, metrics: Metrics) -> None:
-    """Measure how late this loop wakes up: what blocks it blocks every watch."""
+async def measure(view: ClusterView, health: Health, metrics: Metrics) -> None:
+    """Once a second: how late this loop wakes up (what blocks it blocks every watch), phases."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + LAG_PERIOD_S
         await asyncio.sleep(LAG_PERIOD_S)
         health.lag_s = max(0.0, loop.time() - due)
         metrics.loop_lag(health.lag_s)
+        metrics.phases(Counter(view.phases()))
 
 
 async def operate(
@@ -133,6 +135,7 @@ async def operate(
                 certificates=certificates,
                 port=settings.progress_port,
                 on_post=metrics.progress_post,
+                job_exists=lambda ns, name: view.train_jobs.get((ns, name)) is not None,
             )
         )
         await publish_endpoint(
@@ -164,7 +167,7 @@ async def _work(
         run_workers(queue, reconcile, workers=settings.workers, observer=metrics)
     )
     background = [
-        asyncio.create_task(watch_loop_lag(health, metrics)),
+        asyncio.create_task(measure(view, health, metrics)),
         asyncio.create_task(resync(queue, keys)),
         asyncio.create_task(_mark_ready(ready, health)),
     ]

@@ -22,14 +22,13 @@ def write_text(model_folder: Path, *, prompt: str, tokens: int) -> str:
 
     torch.manual_seed(SEED)
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
-    model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
+    model = AutoModelForCausalLM.from_pretrained(model_folder)
     inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
     with torch.inference_mode():
         written = model.generate(
             **inputs, max_new_tokens=tokens, do_sample=True, temperature=0.7, top_k=40
         )
-    text: str = tokenizer.decode(written[0], skip_special_tokens=True)
-    return text
+    return str(tokenizer.decode(written[0], skip_special_tokens=True))
 
 
 def main() -> None:

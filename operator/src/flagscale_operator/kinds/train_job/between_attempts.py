@@ -67,4 +67,6 @@ def _wait_before(job: TrainJobView, observed: Observed, number: int, clock: Cloc
 
 
 def _lost(pod: PodFact, clock: Clock) -> bool:
+    if pod.deleting and pod.unready_since:
+        return True
     return pod.deletion_time is not None and clock.since(pod.deletion_time) > RELEASE_S

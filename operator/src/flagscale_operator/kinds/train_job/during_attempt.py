@@ -11,6 +11,7 @@ from flagscale_operator.kinds.train_job.plan import (
     was_running,
     with_status,
 )
+from flagscale_operator.kinds.train_job.pod import NODE_LOSS_TOLERATION_S
 from flagscale_operator.kinds.train_job.root_cause import find_root_cause
 from flagscale_operator.kinds.train_job.status import (
     Verdicts,
@@ -103,7 +104,28 @@ def _find_failure(
         return Failure(cause="Unknown", message=message)
     if child.suspended:
         return None
-    return _hang(job, observed, clock) or _pending_too_long(job, attempt, pods, clock)
+    return (
+        _lost_node(pods, clock)
+        or _hang(job, observed, clock)
+        or _pending_too_long(job, attempt, pods, clock)
+    )
+
+
+def _lost_node(pods: tuple[PodFact, ...], clock: Clock) -> Failure | None:
+    """A pod whose node stopped answering, which Kubernetes marks unready and nothing else.
+
+    It evicts such pods only while other nodes of the zone are healthy, so we don't wait for that.
+    """
+    for pod in pods:
+        if pod.unready_since and clock.since(pod.unready_since) >= NODE_LOSS_TOLERATION_S:
+            return Failure(
+                cause="NodeLost",
+                message=f"node {pod.node} has not answered for {NODE_LOSS_TOLERATION_S} s; the "
+                "gang restarts from its newest checkpoint where there is room",
+                pod=pod.name,
+                node=pod.node,
+            )
+    return None
 
 
 def _hang(job: TrainJobView, observed: Observed, clock: Clock) -> Failure | None:

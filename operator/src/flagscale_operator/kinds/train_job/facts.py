@@ -48,6 +48,8 @@ class PodFact:
     waiting_reason: str | None = None
     waiting_message: str | None = None
     termination: Termination | None = None
+    unready_since: datetime | None = None
+    """Since when a running pod without readiness probe is not ready: its node stopped answering."""
 
     @property
     def finished(self) -> bool:
@@ -159,6 +161,8 @@ def observe_pod(body: Manifest, *, gone: bool = False) -> PodFact:
     state = next((c.get("state") or {} for c in containers if c.get("name") == CONTAINER), {})
     waiting = state.get("waiting") or {}
     scheduled = conditions.get("PodScheduled", {})
+    ready = conditions.get("Ready", {})
+    unready = "running" in state and ready.get("status") == "False"
     unscheduled = scheduled.get("status") == "False"
     return PodFact(
         name=metadata["name"],
@@ -177,4 +181,5 @@ def observe_pod(body: Manifest, *, gone: bool = False) -> PodFact:
         waiting_reason=scheduled.get("reason") if unscheduled else waiting.get("reason"),
         waiting_message=scheduled.get("message") if unscheduled else waiting.get("message"),
         termination=_termination(state),
+        unready_since=parse_time(ready.get("lastTransitionTime")) if unready else None,
     )

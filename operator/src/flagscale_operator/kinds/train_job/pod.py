@@ -60,6 +60,7 @@ def pod_template(
         "metadata": {"labels": {**template.labels, **labels}, "annotations": annotations},
         "spec": {
             "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
             "containers": [_container(job, context, child)],
             "restartPolicy": "Never",
             "securityContext": {

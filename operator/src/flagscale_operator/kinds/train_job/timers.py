@@ -6,6 +6,7 @@ from flagscale_api.v1alpha1.train_job_status import Failure
 from flagscale_operator.kinds.clock import parse_time
 from flagscale_operator.kinds.train_job.facts import PodFact
 from flagscale_operator.kinds.train_job.plan import Clock, TrainJobView, was_running
+from flagscale_operator.kinds.train_job.pod import NODE_LOSS_TOLERATION_S
 
 
 def passed_deadline(job: TrainJobView, clock: Clock) -> Failure | None:
@@ -45,13 +46,18 @@ def timers(
     operator_started_at: datetime | None = None,
 ) -> list[float]:
     """Moments at which time alone changes the answer."""
-    timers = deadline_timers(job, clock)
+    due = deadline_timers(job, clock)
+    due += [
+        clock.until(p.unready_since + timedelta(seconds=NODE_LOSS_TOLERATION_S)) + 0.1
+        for p in pods
+        if p.unready_since
+    ]
     hang = hang_due(job, operator_started_at)
     if hang:
-        timers.append(clock.until(hang) + 0.1)
+        due.append(clock.until(hang) + 0.1)
     pending = job.spec.failure_policy.pending_timeout_seconds
     if pending is not None and not was_running(job) and job.status.attempts:
         started = parse_time(job.status.attempts[-1].start_time)
         if started:
-            timers.append(clock.until(started + timedelta(seconds=pending)) + 0.1)
-    return timers
+            due.append(clock.until(started + timedelta(seconds=pending)) + 0.1)
+    return due
