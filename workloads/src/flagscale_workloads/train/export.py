@@ -40,7 +40,7 @@ def export_model(
 
     def fill(folder: Path) -> None:
         # Progress bars are unreadable in the log of a pod.
-        transformers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model.save_pretrained(str(folder))
         load_tokenizer(tokenizer).save_pretrained(str(folder))
 
