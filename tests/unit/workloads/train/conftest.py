@@ -1,6 +1,5 @@
 """A tiny run: seconds for hundreds of steps on one core."""
 
-import json
 import os
 import subprocess
 import sys
@@ -79,11 +78,3 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
-
-
-def losses(output: Path) -> dict[int, tuple[Any, Any]]:
-    """Loss and validation loss by step; each step must be there once."""
-    rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    steps = [row["step"] for row in rows]
-    assert steps == list(range(1, len(steps) + 1))
-    return {row["step"]: (row["loss"], row.get("validation_loss")) for row in rows}
