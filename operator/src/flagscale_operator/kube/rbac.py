@@ -8,24 +8,28 @@ from typing import Any
 
 import yaml
 
-from flagscale_operator.kube.kinds import RULES, Rule, Scope
+from flagscale_operator.kube.kinds import RULES, Rule
 
 FILE = Path(__file__).resolve().parents[4] / "charts" / "flagscale" / "templates" / "rbac.yaml"
+GROUP = "rbac.authorization.k8s.io"
 NAME = "flagscale-operator"
+CLUSTER_NAME = f"{NAME}-cluster"
+# Its own name: the release's namespace may be watched too.
+WATCHED_NAME = f"{NAME}-watched"
 HEADER = """# Generated from the table in flagscale_operator/kube/kinds.py by `make crds`.
 # Do not edit.
 """
-_RELEASE_NAMESPACE = "{{ .Release.Namespace }}"
+_RELEASE_NAMESPACE = "{{ $.Release.Namespace }}"
+_WATCHED_NAMESPACE = "{{ . }}"
+Manifest = dict[str, Any]
 
 
-def policy_rules(rules: Iterable[Rule], scope: Scope) -> list[dict[str, Any]]:
+def policy_rules(rules: Iterable[Rule]) -> list[Manifest]:
     """The `rules` of a Role or ClusterRole."""
     entries = []
     for rule in rules:
-        if rule.scope != scope:
-            continue
         resource = f"{rule.kind.plural}/{rule.subresource}".rstrip("/")
-        entry = {
+        entry: Manifest = {
             "apiGroups": [rule.kind.group],
             "resources": [resource],
             "verbs": list(rule.verbs),
@@ -36,38 +40,52 @@ def policy_rules(rules: Iterable[Rule], scope: Scope) -> list[dict[str, Any]]:
     return entries
 
 
-def _role(kind: str, scope: Scope) -> list[dict[str, Any]]:
-    metadata: dict[str, Any] = {"name": NAME, "labels": "LABELS"}
-    if kind == "Role":
-        metadata["namespace"] = _RELEASE_NAMESPACE
-    group = "rbac.authorization.k8s.io"
+def _object(kind: str, name: str, namespace: str | None, body: Manifest) -> Manifest:
+    metadata: Manifest = {"name": name, "labels": "LABELS"}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": metadata, **body}
+
+
+def _binding(role_kind: str, role: str, namespace: str | None, name: str | None = None) -> Manifest:
     subject = {"kind": "ServiceAccount", "name": NAME, "namespace": _RELEASE_NAMESPACE}
-    head = {"apiVersion": f"{group}/v1", "metadata": metadata}
-    return [
-        {**head, "kind": kind, "rules": policy_rules(RULES, scope)},
-        {
-            **head,
-            "kind": f"{kind}Binding",
-            "roleRef": {"apiGroup": group, "kind": kind, "name": NAME},
-            "subjects": [subject],
-        },
-    ]
+    reference = {"apiGroup": GROUP, "kind": role_kind, "name": role}
+    kind = "RoleBinding" if namespace else "ClusterRoleBinding"
+    return _object(kind, name or role, namespace, {"roleRef": reference, "subjects": [subject]})
+
+
+def _dump(*documents: Manifest) -> str:
+    text = "".join(f"---\n{yaml.safe_dump(d, sort_keys=False, width=100)}" for d in documents)
+    labels = '{{- include "flagscale.labels" $ | nindent 4 }}'
+    for plain in (_RELEASE_NAMESPACE, _WATCHED_NAMESPACE):
+        text = text.replace(f"'{plain}'", plain)
+    return text.replace("labels: LABELS", f"labels: {labels}")
 
 
 def rendered_template() -> str:
-    """The text of the chart's template."""
-    documents = [*_role("ClusterRole", "cluster"), *_role("Role", "release")]
+    """The text of the chart's template.
 
-    class Plain(yaml.SafeDumper):
-        """Writes no anchors: the same metadata is repeated in full."""
-
-        def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401 - PyYAML's signature
-            return True
-
-    text = yaml.dump_all(documents, Dumper=Plain, sort_keys=False, width=100)
-    labels = '{{- include "flagscale.labels" . | nindent 4 }}'
-    return HEADER + text.replace("labels: LABELS", f"labels: {labels}").replace(
-        f"'{_RELEASE_NAMESPACE}'", _RELEASE_NAMESPACE
+    Rights to the objects of users hold in the watched namespaces only, if any are named; rights
+    to kinds without a namespace can't be narrowed.
+    """
+    cluster = [r for r in RULES if r.scope == "cluster"]
+    watched = policy_rules(r for r in cluster if r.kind.namespaced)
+    global_ = policy_rules(r for r in cluster if not r.kind.namespaced)
+    own = policy_rules(r for r in RULES if r.scope == "release")
+    return (
+        HEADER
+        + _dump(
+            _object("ClusterRole", NAME, None, {"rules": watched}),
+            _object("ClusterRole", CLUSTER_NAME, None, {"rules": global_}),
+            _binding("ClusterRole", CLUSTER_NAME, None),
+            _object("Role", NAME, _RELEASE_NAMESPACE, {"rules": own}),
+            _binding("Role", NAME, _RELEASE_NAMESPACE),
+        )
+        + "{{- range .Values.watchNamespaces }}\n"
+        + _dump(_binding("ClusterRole", NAME, _WATCHED_NAMESPACE, WATCHED_NAME))
+        + "{{- else }}\n"
+        + _dump(_binding("ClusterRole", NAME, None))
+        + "{{- end }}\n"
     )
 
 

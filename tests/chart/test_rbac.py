@@ -1,0 +1,72 @@
+from typing import Any
+
+from flagscale_operator.kube import rbac
+from flagscale_operator.kube.kinds import RULES, Rule
+from support.helm import NAMESPACE, Helm
+
+ROLES = ("Role", "ClusterRole")
+Right = tuple[str, str, str, tuple[str, ...]]
+NARROW = ("--set", f"watchNamespaces={{team-a,{NAMESPACE}}}")
+
+
+def rights_of(rule: Rule) -> set[Right]:
+    resource = f"{rule.kind.plural}/{rule.subresource}".rstrip("/")
+    return {(rule.kind.group, resource, verb, rule.resource_names) for verb in rule.verbs}
+
+
+def wanted(*, scope: str, namespaced: bool) -> set[Right]:
+    rules = [r for r in RULES if r.scope == scope and r.kind.namespaced == namespaced]
+    return {right for rule in rules for right in rights_of(rule)}
+
+
+def granted(role: dict[str, Any]) -> set[Right]:
+    return {
+        (group, resource, verb, tuple(rule.get("resourceNames", ())))
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def bound(objects: list[dict[str, Any]]) -> dict[str | None, set[Right]]:
+    """Rights by the namespace they hold in; None: everywhere."""
+    roles = {(o["kind"], o["metadata"]["name"]): o for o in objects if o["kind"] in ROLES}
+    rights: dict[str | None, set[Right]] = {}
+    for binding in (o for o in objects if o["kind"] in ("RoleBinding", "ClusterRoleBinding")):
+        account = {"kind": "ServiceAccount", "name": rbac.NAME, "namespace": NAMESPACE}
+        assert binding["subjects"] == [account]
+        role = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]
+        rights.setdefault(binding["metadata"].get("namespace"), set()).update(granted(role))
+    return rights
+
+
+def test_the_operator_has_the_rights_of_the_table_and_no_more(helm: Helm) -> None:
+    everywhere = wanted(scope="cluster", namespaced=True) | wanted(
+        scope="cluster", namespaced=False
+    )
+    at_home = wanted(scope="release", namespaced=True)
+    assert bound(helm.objects("flagscale")) == {None: everywhere, NAMESPACE: at_home}
+
+
+def test_watched_namespaces_narrow_the_rights(helm: Helm) -> None:
+    users = wanted(scope="cluster", namespaced=True)
+    assert bound(helm.objects("flagscale", *NARROW)) == {
+        None: wanted(scope="cluster", namespaced=False),
+        "team-a": users,
+        NAMESPACE: users | wanted(scope="release", namespaced=True),
+    }
+
+
+def test_no_two_objects_share_a_name(helm: Helm) -> None:
+    objects = helm.objects("flagscale", *NARROW)
+    names = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
+    assert len(set(names)) == len(names)
+
+
+def test_nothing_is_granted_by_wildcard() -> None:
+    assert "*" not in str([rights_of(rule) for rule in RULES])
+
+
+def test_the_template_is_current() -> None:
+    assert rbac.FILE.read_text() == rbac.rendered_template()
