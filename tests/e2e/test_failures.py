@@ -1,4 +1,4 @@
-"""What goes wrong by itself: memory, hangs, user errors; each is named and handled by its budget."""
+"""What goes wrong by itself: memory, hangs, user errors; each is named and has its budget."""
 
 from support.workspace import Workspace
 
@@ -10,7 +10,8 @@ def post(step):
     token = open(env['KUBEFLOW_TRAINER_SERVER_TOKEN']).read()
     now = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
     metrics = [{'name': 'step', 'value': str(step)}]
-    body = {'trainerStatus': {'progressPercentage': step, 'metrics': metrics, 'lastUpdatedTime': now}}
+    status = {'progressPercentage': step, 'metrics': metrics, 'lastUpdatedTime': now}
+    body = {'trainerStatus': status}
     headers = {'Authorization': 'Bearer ' + token, 'Content-Type': 'application/json'}
     url = env['KUBEFLOW_TRAINER_SERVER_URL']
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method='POST')

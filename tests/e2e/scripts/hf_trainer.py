@@ -1,6 +1,7 @@
 """A Hugging Face `Trainer` script as anybody would write it: it knows nothing of FlagScale.
 
-`python hf_trainer.py OUTPUT`; transformers itself posts progress where Kubeflow's variables are set.
+`python hf_trainer.py OUTPUT`; transformers itself posts progress where Kubeflow's variables are
+set.
 """
 
 import sys

@@ -40,5 +40,5 @@ def install_charts(target: Target, images: dict[str, str], *extra: str) -> None:
     chart = str(ROOT / "charts" / "flagscale")
     target.helm(
         "upgrade", "--install", "flagscale", chart, "--namespace", RELEASE_NAMESPACE,
-        "--wait", "--timeout", "5m", *settings, *extra,
+        "--wait", "--timeout", "90s", *settings, *extra,
     )  # fmt: skip

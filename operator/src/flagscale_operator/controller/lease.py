@@ -148,7 +148,7 @@ class LeaderElection:
             else:
                 return False
         except FlagScaleError as error:
-            _log.info("Lease %s/%s: %s", self._namespace, self._name, error)
+            _log.warning("Lease %s/%s: %s", self._namespace, self._name, error)
             return False
         self._observe(written)
         self._renewed_at = began

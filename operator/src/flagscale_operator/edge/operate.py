@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import kopf
 
@@ -14,6 +14,7 @@ from flagscale_operator.controller.queue import Key, KeyedQueue
 from flagscale_operator.controller.runner import Reconcile, resync, run_workers
 from flagscale_operator.controller.store import ClusterView
 from flagscale_operator.edge.informer import run_informer
+from flagscale_operator.edge.login import kopf_connection
 from flagscale_operator.edge.watch import Watch
 from flagscale_operator.kinds.train_job.pod import RenderContext
 from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
@@ -32,7 +33,6 @@ from flagscale_operator.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 DRAIN_S = 20.0
-TOKEN_REFRESH_S = 600.0
 STUCK_S = 120.0
 LAG_PERIOD_S = 1.0
 LAG_LIMIT_S = 5.0
@@ -62,22 +62,6 @@ class Health:
     def unready(self) -> str | None:
         """Why the process does not work yet, or None."""
         return None if self.ready else "not all kinds are listed yet"
-
-
-def kopf_connection(connection: Connection) -> kopf.ConnectionInfo:
-    """The same credentials for Kopf; it asks again before a rotating token ends."""
-    expiration = None
-    if connection.token_file:
-        expiration = utc_now() + timedelta(seconds=TOKEN_REFRESH_S)
-    return kopf.ConnectionInfo(
-        server=connection.server,
-        ca_data=connection.ca,
-        insecure=connection.insecure or None,
-        certificate_data=connection.certificate,
-        private_key_data=connection.key,
-        token=connection.bearer(),
-        expiration=expiration,
-    )
 
 
 async def measure(view: ClusterView, health: Health, metrics: Metrics) -> None:
@@ -175,7 +159,7 @@ async def _work(
         run_informer(
             registry=registry,
             settings=settings,
-            login=lambda: kopf_connection(connection),
+            login=lambda: kopf_connection(connection, now=utc_now()),
             ready=ready,
             stop=stop,
         )

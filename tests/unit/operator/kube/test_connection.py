@@ -46,6 +46,16 @@ def test_files_are_relative_to_the_kubeconfig(tmp_path: Path) -> None:
     assert (found.ca, found.bearer()) == ("CA", "secret")
 
 
+def test_certificates_without_key_identifiers_are_taken_as_client_go_does() -> None:
+    strict = ssl.create_default_context()
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+
+    context = connection.Connection("https://k:6443").ssl_context()
+
+    assert context.verify_flags == strict.verify_flags & ~ssl.VERIFY_X509_STRICT
+    assert context.verify_mode == ssl.CERT_REQUIRED
+
+
 def test_a_pod_uses_its_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ca.crt").write_text("CA")
     (tmp_path / "token").write_text("one")

@@ -22,7 +22,8 @@ def write_text(model_folder: Path, *, prompt: str, tokens: int) -> str:
 
     torch.manual_seed(SEED)
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
-    model = AutoModelForCausalLM.from_pretrained(model_folder)
+    # transformers' own annotations of generate() contradict each other.
+    model: Any = AutoModelForCausalLM.from_pretrained(model_folder)
     inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
     with torch.inference_mode():
         written = model.generate(
