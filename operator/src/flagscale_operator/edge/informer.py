@@ -67,6 +67,8 @@ async def run_informer(
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
         standalone=True,
+        # Kopf would ask for the user's name, which an arbitrary uid in a container has none of.
+        identity=settings.pod_name,  # type: ignore[arg-type]
         ready_flag=ready,
         stop_flag=stop,
     )
