@@ -41,7 +41,7 @@ unit: setup ## Pure code, in seconds
 	@$(PYTEST) tests/unit
 
 apiserver: setup ## Against a real API server (no node)
-	@$(PYTEST) tests/apiserver tests/edge
+	@$(PYTEST) tests/apiserver
 
 chart: setup ## Helm charts
 	@$(PYTEST) tests/chart

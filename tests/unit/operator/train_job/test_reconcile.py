@@ -6,6 +6,7 @@ import pytest
 
 from flagscale_operator.kinds.train_job.facts import Observed
 from flagscale_operator.kinds.train_job.reconcile import plan
+from flagscale_operator.kinds.train_job.root_cause import find_root_cause
 from support.train_jobs import (
     at,
     child,
@@ -293,3 +294,33 @@ def test_pods_that_suspension_stopped_are_no_failure() -> None:
 
     assert job.status.failure is None
     assert decided.status.phase == "Suspending"
+
+
+def test_a_traceback_that_only_the_table_holds_is_the_message() -> None:
+    message = (
+        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n=====\n"
+        "Root Cause (first observed failure):\n[0]:\n  rank      : 3 (local_rank: 0)\n"
+        "  exitcode  : 1 (pid: 9)\n  traceback : Traceback (most recent call last):\n"
+        '    File "/app/train.py", line 3, in main\n      raise ValueError(text)\n'
+        "  ValueError: no such dataset\n"
+    )
+
+    failure = find_root_cause((ended(message=message),), child_failed=True, processes=1)
+
+    assert failure is not None
+    assert (failure.cause, failure.rank) == ("UserError", 3)
+    assert "ValueError: no such dataset" in failure.message
+
+
+def test_a_resume_waits_until_the_old_pods_are_gone() -> None:
+    job = running_job(suspend=True, suspendTimeoutSeconds=0)
+    ending = replace(ended(0, 143), deleting=True)
+
+    waiting, _ = step(job, observed(child(suspended=True), ending), 20)
+    resumed = replace(waiting, spec=job.spec.model_copy(update={"suspend": False}))
+    _, early = step(resumed, observed(child(suspended=True), ending), 21)
+    _, late = step(resumed, observed(child(suspended=True), replace(ending, gone=True)), 22)
+
+    assert waiting.status.phase == "Suspending"
+    assert early.set_suspend is None
+    assert late.set_suspend == (1, False)

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,12 @@ from hypothesis import strategies as st
 
 from flagscale_api.runtime.train import TrainRunConfig
 from flagscale_workloads.train import FlagScaleTrainer
-from flagscale_workloads.train.errors import RECORD_LIMIT, TrainError, error_record
+from flagscale_workloads.train.errors import (
+    RECORD_LIMIT,
+    TrainError,
+    error_record,
+    write_error_file,
+)
 from flagscale_workloads.train.ranks import available_cpus, join, threads
 
 
@@ -30,6 +36,22 @@ def test_other_exceptions_have_a_type_and_no_cause() -> None:
     assert message["message"] == "RuntimeError: boom"
     assert set(message["extraInfo"]) == {"timestamp", "rank", "py_callstack"}
     assert message["extraInfo"]["py_callstack"].endswith("RuntimeError: boom\n")
+
+
+def test_the_first_process_of_a_pod_to_fail_tells_the_kubelet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+    monkeypatch.delenv("TORCHELASTIC_ERROR_FILE", raising=False)
+    monkeypatch.setenv("FLAGSCALE_TERMINATION_LOG", str(log))
+
+    write_error_file(TrainError("InvalidData", "spec.trainer.data.path: empty"), rank=1)
+    write_error_file(RuntimeError("Connection closed by peer"), rank=0)
+
+    told = json.loads(log.read_text())["message"]
+    assert told["extraInfo"]["cause"] == "InvalidData"
+    assert told["extraInfo"]["rank"] == 1
 
 
 def test_nccl_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

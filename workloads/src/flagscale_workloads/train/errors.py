@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 Cause = Literal["InvalidData", "InvalidSpec", "CheckpointUnreadable", "OutputUnwritable", "Fenced"]
 
 ERROR_FILE: Final = "TORCHELASTIC_ERROR_FILE"
-# The agent copies the file to the termination log, of which the kubelet keeps 4096 bytes.
+TERMINATION_LOG: Final = "FLAGSCALE_TERMINATION_LOG"
+# The kubelet keeps the last 4096 bytes of the termination log.
 RECORD_LIMIT: Final = 3500
 MESSAGE_LIMIT: Final = 1200
 
@@ -73,11 +74,21 @@ def _cut(text: str, limit: int, *, tail: bool) -> str:
 
 
 def write_error_file(error: Exception, *, rank: int) -> None:
-    """Write the record where torchrun looks for it, if it asked for one."""
-    path = os.environ.get(ERROR_FILE)
-    if not path:
-        return
-    try:
-        Path(path).write_text(json.dumps(error_record(error, rank=rank)))
-    except OSError as failure:
-        print(f"cannot write {ERROR_FILE} {path}: {failure}", flush=True)
+    """Write the record where torchrun looks for it, and where the kubelet does.
+
+    torchrun can't do the latter for us: it deletes the file first, and the termination log is a
+    mount. The first process of a pod to fail wins there, as it may have failed the others.
+    """
+    record = json.dumps(error_record(error, rank=rank))
+    for name in (ERROR_FILE, TERMINATION_LOG):
+        path = os.environ.get(name)
+        if not path or (name == TERMINATION_LOG and _has_content(Path(path))):
+            continue
+        try:
+            Path(path).write_text(record)
+        except OSError as failure:
+            print(f"cannot write {name} {path}: {failure}", flush=True)
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

@@ -12,6 +12,7 @@ from flagscale_api.runtime.train import TrainRunConfig
 from flagscale_workloads.train import metrics
 from flagscale_workloads.train.checkpoint import Saved
 from flagscale_workloads.train.data import TOKENIZER, Corpus, open_corpus, prepare
+from flagscale_workloads.train.errors import TERMINATION_LOG
 from flagscale_workloads.train.export import Artifact, export_model
 from flagscale_workloads.train.fence import Fence
 from flagscale_workloads.train.order import epoch_of
@@ -178,7 +179,7 @@ class Run:
         result = {"artifact": artifact.as_json(), "step": self.trainer.step}
         result.update(metrics.summary(self.rows))
         _log.info("model %s  %s  %d bytes", artifact.path, artifact.digest, artifact.size_bytes)
-        path = environ.get("FLAGSCALE_TERMINATION_LOG")
+        path = environ.get(TERMINATION_LOG)
         if path:
             Path(path).write_text(json.dumps({"result": result}))
 

@@ -128,7 +128,8 @@ def _launcher_env(job: TrainJobView, context: RenderContext, child: str) -> list
         "PET_MASTER_ADDR": f"{child}-worker-0",
         "PET_MASTER_PORT": str(RENDEZVOUS_PORT),
         "PET_MAX_RESTARTS": "0",
-        "TORCHELASTIC_ERROR_FILE": TERMINATION_LOG,
+        # Not TORCHELASTIC_ERROR_FILE: torchrun deletes that file before it writes it, and a
+        # mounted file can't be deleted.
         "FLAGSCALE_TERMINATION_LOG": TERMINATION_LOG,
         "KUBEFLOW_TRAINER_SERVER_URL": status_url(context.progress_url, job.namespace, job.name),
         "KUBEFLOW_TRAINER_SERVER_CA_CERT": f"{CONFIG_DIR}/progress-ca.crt",

@@ -1,10 +1,10 @@
 """Root cause of a failed attempt: the earliest failure over all its pods.
 
 torchrun re-raises every failure of a child as its own exit code 1, so the code says nothing. What
-says something is, in this order: the container's OOM mark, the error file (torchelastic's
-`TORCHELASTIC_ERROR_FILE`, which we point at the termination-message path), and the table that
-torchrun logs last (`terminationMessagePolicy: FallbackToLogsOnError`). The kubelet keeps the last
-4 KiB of the file or 2 KiB of the log, so both are read from the end.
+says something is, in this order: the container's OOM mark, the record that our trainer leaves at the
+termination-message path (in the form of torchelastic's error file), and the table that torchrun
+logs last (`terminationMessagePolicy: FallbackToLogsOnError`). The kubelet keeps the last 4 KiB of
+the file or 2 KiB of the log, so the log is read from the end.
 """
 
 import json
@@ -22,7 +22,7 @@ _KNOWN_CAUSES = frozenset(get_args(Cause))
 _RANK = re.compile(r"^\s*rank\s*:\s*(\d+)", re.MULTILINE)
 _EXIT_CODE = re.compile(r"^\s*exitcode\s*:\s*(-?\d+)", re.MULTILINE)
 _EXCEPTION = re.compile(
-    r"^(?:\[rank\d+\]:\s*)?([A-Za-z_][\w.]*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE
+    r"^\s*(?:\[rank\d+\]:\s*)?([A-Za-z_][\w.]*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE
 )
 _PEER = re.compile(
     r"Connection (?:closed|reset) by (?:remote )?peer|Broken pipe|Socket closed|"
@@ -86,16 +86,18 @@ def _from_log(text: str) -> _Report:
     """The last lines of a log: torchrun's table, and the last exception above it."""
     head, _, table = text.rpartition(_ROOT_CAUSE_TABLE)
     rank, code = _RANK.search(table), _EXIT_CODE.search(table)
-    exceptions = [
-        line
-        for line in _EXCEPTION.findall(head or text)
-        if "ChildFailedError" not in line and "SystemExit" not in line
-    ]
+    # The traceback above the table may be cut off; with @record the table holds it once more.
+    exceptions = _exceptions(head or text) or _exceptions(table)
     return _Report(
         message=exceptions[-1].strip() if exceptions else "",
         rank=int(rank.group(1)) if rank else None,
         exit_code=int(code.group(1)) if code else None,
     )
+
+
+def _exceptions(text: str) -> list[str]:
+    own = ("ChildFailedError", "SystemExit")
+    return [line for line in _EXCEPTION.findall(text) if not any(name in line for name in own)]
 
 
 def _classify(ended: Termination, report: _Report) -> Cause:

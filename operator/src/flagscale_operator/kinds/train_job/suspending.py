@@ -15,7 +15,7 @@ def switch_suspend(
 ) -> Plan:
     """Move the child towards spec.suspend: through a checkpoint when stopping."""
     if not job.spec.suspend:
-        if any(not p.finished for p in observed.pods_of(attempt.number)):
+        if any(_lingers(p) for p in observed.pods_of(attempt.number)):
             status = build_status(job, Verdicts.suspending(), phase="Suspending", now=clock.now)
             return Plan(status, requeue_after_s=1.0)
         status = job.status
@@ -60,9 +60,14 @@ def _checkpoint_worth_waiting(
     return asked is None or saved is None or saved < asked
 
 
+def _lingers(pod: PodFact) -> bool:
+    """Whether it is still there or still works: gone after a resume, it would look killed."""
+    return not pod.gone and (pod.deleting or not pod.finished)
+
+
 def while_suspended(job: TrainJobView, pods: tuple[PodFact, ...], clock: Clock) -> Plan:
     """Report a suspended gang until its pods are gone, and after."""
-    left = [p for p in pods if not p.finished]
+    left = [p for p in pods if _lingers(p)]
     if job.spec.queue_name and not job.spec.suspend:
         waiting = Verdicts.starting("Queued", f"waiting in queue {job.spec.queue_name}")
         return Plan(build_status(job, waiting, phase="Pending", now=clock.now))
