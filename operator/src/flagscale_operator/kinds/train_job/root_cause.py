@@ -1,8 +1,8 @@
 """Root cause of a failed attempt: the earliest failure over all its pods.
 
 torchrun re-raises every failure of a child as its own exit code 1, so the code says nothing. What
-says something is, in this order: the container's OOM mark, the record that our trainer leaves at the
-termination-message path (in the form of torchelastic's error file), and the table that torchrun
+says something is, in this order: the container's OOM mark, the record that our trainer leaves at
+the termination-message path (in the form of torchelastic's error file), and the table that torchrun
 logs last (`terminationMessagePolicy: FallbackToLogsOnError`). The kubelet keeps the last 4 KiB of
 the file or 2 KiB of the log, so the log is read from the end.
 """
