@@ -56,7 +56,8 @@ def _running_status(
     running = sum(p.running for p in pods)
     begun = any(p.running or p.finished for p in pods)
     if running == wanted or (begun and was_running(job)):
-        return build_status(job, Verdicts.running(running, wanted), phase="Running", now=clock.now)
+        verdicts = Verdicts.running(child.attempt, pods=wanted)
+        return build_status(job, verdicts, phase="Running", now=clock.now)
     if not pods:
         # As it was reported when it was made: no news, no write.
         return build_status(job, Verdicts.created(child.attempt), phase="Starting", now=clock.now)

@@ -72,11 +72,9 @@ def finish_succeeded(job: TrainJobView, pods: tuple[PodFact, ...], clock: Clock)
     result = read_artifact(pods, spec=job.spec)
     if result is None and job.spec.trainer and any(not p.finished for p in pods):
         # The job's news overtook the pods': the artifact is in the termination message of rank 0.
+        verdicts = Verdicts.running(job.status.attempts[-1].number, pods=job.spec.replicas)
         return Plan(
-            build_status(
-                job, Verdicts.running(0, job.spec.replicas), phase="Running", now=clock.now
-            ),
-            requeue_after_s=1.0,
+            build_status(job, verdicts, phase="Running", now=clock.now), requeue_after_s=1.0
         )
     status = _complete(close_attempt(job, None, clock.now), result, clock.now)
     status = build_status(

@@ -62,10 +62,10 @@ class Verdicts:
         return _verdicts(Verdict("Ready", "False", "Created", f"attempt {attempt} was made"))
 
     @staticmethod
-    def running(running: int, wanted: int) -> tuple[Verdict, ...]:
-        """All pods of the gang have started."""
-        del running
-        message = f"the gang of {wanted} pods trains" if wanted > 1 else "the pod trains"
+    def running(attempt: int, *, pods: int) -> tuple[Verdict, ...]:
+        """All pods of the gang have started; the attempt's number makes each start its own Event."""
+        who = f"the gang of {pods} pods" if pods > 1 else "the pod"
+        message = f"attempt {attempt}: {who} trains"
         return _verdicts(Verdict("Ready", "True", "Running", message), running=True)
 
     @staticmethod
