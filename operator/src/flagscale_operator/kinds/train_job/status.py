@@ -63,7 +63,7 @@ class Verdicts:
 
     @staticmethod
     def running(attempt: int, *, pods: int) -> tuple[Verdict, ...]:
-        """All pods of the gang have started; the attempt's number makes each start its own Event."""
+        """All pods of the gang have started; the number makes each start an Event of its own."""
         who = f"the gang of {pods} pods" if pods > 1 else "the pod"
         message = f"attempt {attempt}: {who} trains"
         return _verdicts(Verdict("Ready", "True", "Running", message), running=True)
