@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -86,6 +85,36 @@ async def operate(
     certificates = await ensure_certificates(
         kube, namespace=settings.namespace, pod_ip=settings.pod_ip, now=utc_now()
     )
+    reconcile = _reconcile_by(
+        settings, kube=kube, view=view, board=board, metrics=metrics, ca_pem=certificates.ca_pem
+    )
+    async with serve_progress(
+        board=board,
+        tokens=TokenChecker(kube, pods=view.pods),
+        certificates=certificates,
+        port=settings.progress_port,
+        on_post=metrics.progress_post,
+        job_exists=lambda ns, name: view.train_jobs.get((ns, name)) is not None,
+    ):
+        await publish_endpoint(
+            kube,
+            namespace=settings.namespace,
+            address=settings.pod_ip,
+            port=settings.progress_port,
+        )
+        await _work(settings, connection, view, queue, reconcile, metrics, health)
+
+
+def _reconcile_by(
+    settings: Settings,
+    *,
+    kube: Kube,
+    view: ClusterView,
+    board: ProgressBoard,
+    metrics: Metrics,
+    ca_pem: str,
+) -> Reconcile:
+    """The reconcile of TrainJobs, with the object in every log line of it."""
     reconciler = TrainJobReconciler(
         kube=kube,
         view=view,
@@ -101,7 +130,7 @@ async def operate(
         context=RenderContext(
             trainer_image=settings.trainer_image,
             progress_url=settings.effective_progress_url,
-            progress_ca=certificates.ca_pem,
+            progress_ca=ca_pem,
             image_pull_policy=settings.image_pull_policy,
         ),
         clock=utc_now,
@@ -111,24 +140,7 @@ async def operate(
         with bound(controller=key.kind, namespace=key.namespace, name=key.name):
             return await reconciler.reconcile(key)
 
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(
-            serve_progress(
-                board=board,
-                tokens=TokenChecker(kube, pods=view.pods),
-                certificates=certificates,
-                port=settings.progress_port,
-                on_post=metrics.progress_post,
-                job_exists=lambda ns, name: view.train_jobs.get((ns, name)) is not None,
-            )
-        )
-        await publish_endpoint(
-            kube,
-            namespace=settings.namespace,
-            address=settings.pod_ip,
-            port=settings.progress_port,
-        )
-        await _work(settings, connection, view, queue, reconcile, metrics, health)
+    return reconcile
 
 
 async def _work(
@@ -147,6 +159,9 @@ async def _work(
     def keys() -> list[Key]:
         return [Key(TRAIN_JOB.kind, *key) for key in view.train_jobs.identities()]
 
+    def login() -> kopf.ConnectionInfo:
+        return kopf_connection(connection, now=utc_now())
+
     workers = asyncio.create_task(
         run_workers(queue, reconcile, workers=settings.workers, observer=metrics)
     )
@@ -156,19 +171,10 @@ async def _work(
         asyncio.create_task(_mark_ready(ready, health)),
     ]
     informer = asyncio.create_task(
-        run_informer(
-            registry=registry,
-            settings=settings,
-            login=lambda: kopf_connection(connection, now=utc_now()),
-            ready=ready,
-            stop=stop,
-        )
+        run_informer(registry=registry, settings=settings, login=login, ready=ready, stop=stop)
     )
     try:
-        await asyncio.wait({informer, workers}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (informer, workers):
-            if task.done():
-                task.result()
+        await _until_one_ends(informer, workers)
     finally:
         health.ready = False
         stop.set()
@@ -178,6 +184,14 @@ async def _work(
         await asyncio.wait({informer, workers}, timeout=DRAIN_S)
         for task in (informer, workers):
             task.cancel()
+
+
+async def _until_one_ends(*tasks: "asyncio.Task[None]") -> None:
+    """Raise what the first to end has raised."""
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        if task.done():
+            task.result()
 
 
 async def _mark_ready(ready: asyncio.Event, health: Health) -> None:
