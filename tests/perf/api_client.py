@@ -76,12 +76,6 @@ class ApiClient:
         items: list[Manifest] = answer["items"]
         return items
 
-    async def delete_collection(self, path: str) -> None:
-        """Delete all objects of a collection and wait until none is left."""
-        await self._send("DELETE", path, None, "application/json")
-        while await self.list(path):
-            pass
-
     async def watch(self, path: str, *, only_new: bool = False) -> AsyncIterator[Manifest]:
         """Events of a collection, beginning with what exists unless `only_new`."""
         params = {"watch": "true"}

@@ -21,12 +21,14 @@ from perf.operator_process import OperatorProcess
 from support.cluster import control_plane
 from support.install import install_crds
 
+Figures = dict[str, float]
 JOBS = int(os.environ.get("JOBS", "1000"))
 IDLE_S = float(os.environ.get("IDLE_S", "300"))
 CONCURRENCY = 32
 CHANGES = 200
 NAMESPACE = "bench"
-CHILD_PATH = f"/apis/kubeflow.org/v1/namespaces/{NAMESPACE}/pytorchjobs"
+BARE_NAMESPACE = "bench-bare"
+CHILD_PATH = "/apis/kubeflow.org/v1/namespaces/{}/pytorchjobs"
 JOB_PATH = f"/apis/flagscale.dev/v1alpha1/namespaces/{NAMESPACE}/trainjobs"
 
 
@@ -51,12 +53,12 @@ def train_job(index: int) -> dict[str, Any]:
 
 async def bare_apply(api: ApiClient, children: list[dict[str, Any]]) -> float:
     """Requests per second of a client that does nothing but apply the children."""
-    queue = list(children)
+    queue, path = list(children), CHILD_PATH.format(BARE_NAMESPACE)
 
     async def work() -> None:
         while queue:
             child = queue.pop()
-            await api.apply(f"{CHILD_PATH}/{child['metadata']['name']}", child)
+            await api.apply(f"{path}/{child['metadata']['name']}", child)
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -82,7 +84,7 @@ async def create_jobs(api: ApiClient) -> None:
 async def wait_for_children(api: ApiClient, wanted: int) -> None:
     """Until that many PyTorchJobs exist; counted by a watch, so the waiting costs nothing."""
     seen: set[str] = set()
-    async for event in api.watch(CHILD_PATH):
+    async for event in api.watch(CHILD_PATH.format(NAMESPACE)):
         if event["type"] == "ADDED":
             seen.add(event["object"]["metadata"]["name"])
         if len(seen) >= wanted:
@@ -104,7 +106,7 @@ async def spec_changes(api: ApiClient) -> list[float]:
     applied: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
 
     async def watch() -> None:
-        async for event in api.watch(CHILD_PATH, only_new=True):
+        async for event in api.watch(CHILD_PATH.format(NAMESPACE), only_new=True):
             body = event["object"]
             if body["spec"]["runPolicy"].get("suspend"):
                 await applied.put((body["metadata"]["name"], time.perf_counter()))
@@ -126,66 +128,86 @@ async def spec_changes(api: ApiClient) -> list[float]:
     return times
 
 
-async def run(folder: Path, kubeconfig: Path) -> dict[str, float]:
+async def children_rate(api: ApiClient, operator: OperatorProcess) -> Figures:
+    """(b) All TrainJobs applied at once, until all PyTorchJobs are there; then until quiet."""
+    say(f"(b) {JOBS} TrainJobs to {JOBS} PyTorchJobs")
+    base, started = await operator.requests(), time.perf_counter()
+    counting = asyncio.create_task(wait_for_children(api, JOBS))
+    await create_jobs(api)
+    await counting
+    elapsed_s = time.perf_counter() - started
+    in_time = await operator.requests() - base
+    await settled(operator)
+    requests = await operator.requests() - base
+    say(f"    {elapsed_s:.1f} s, {in_time:.0f} requests, {requests:.0f} until quiet")
+    return {
+        "jobs_per_s": JOBS / elapsed_s,
+        "requests_per_s": in_time / elapsed_s,
+        "requests_per_job": requests / JOBS,
+    }
+
+
+async def change_latency(api: ApiClient, operator: OperatorProcess) -> Figures:
+    """(c) From a change to the applied child while all others are idle."""
+    say(f"(c) {min(CHANGES, JOBS)} spec changes with {JOBS} idle")
+    times = await spec_changes(api)
+    await settled(operator)
+    return {"apply_p50_ms": percentile(times, 50), "apply_p99_ms": percentile(times, 99)}
+
+
+async def idle_cost(operator: OperatorProcess) -> Figures:
+    """(d, e) What the operator uses and writes while nothing happens."""
+    say(f"(d, e) idle for {IDLE_S:.0f} s")
+    writes, cpu_s = await operator.writes(), operator.cpu_s()
+    await asyncio.sleep(IDLE_S)
+    return {
+        "idle_writes": await operator.writes() - writes,
+        "idle_cpu_percent": 100 * (operator.cpu_s() - cpu_s) / IDLE_S,
+        "rss_mib": operator.rss_mib(),
+    }
+
+
+async def cold_start(log: Path, kubeconfig: Path) -> Figures:
+    """(f) A new process over everything that exists, until it has looked at each."""
+    say("(f) cold start")
+    started = time.perf_counter()
+    operator = await OperatorProcess.start(log, kubeconfig)
+    await operator.wait_for_reconciles(JOBS)
+    elapsed_s = time.perf_counter() - started
+    await settled(operator)
+    writes = await operator.writes()
+    await operator.stop()
+    return {"cold_start_s": elapsed_s, "cold_start_writes": writes}
+
+
+async def bare_rate(api: ApiClient) -> Figures:
+    """(a) The same children by a bare client, into a namespace where none exists yet."""
+    say(f"(a) a bare client applies the same {JOBS} PyTorchJobs")
+    await api.create_namespace(BARE_NAMESPACE)
+    children = [_bare(child) for child in await api.list(CHILD_PATH.format(NAMESPACE))]
+    return {"bare_requests_per_s": await bare_apply(api, children)}
+
+
+async def run(folder: Path, kubeconfig: Path) -> Figures:
     """All measurements, in order; the same operator process from (b) to (e)."""
-    figures: dict[str, float] = {}
     async with ApiClient.connect(kubeconfig) as api:
         await api.create_namespace(NAMESPACE)
-        say(f"(b) {JOBS} TrainJobs to {JOBS} PyTorchJobs")
         operator = await OperatorProcess.start(folder / "operator.log", kubeconfig)
-        base = await operator.requests()
-        started = time.perf_counter()
-        counting = asyncio.create_task(wait_for_children(api, JOBS))
-        await create_jobs(api)
-        await counting
-        elapsed_s = time.perf_counter() - started
-        await settled(operator)
-        requests = await operator.requests() - base
-        figures["jobs_per_s"] = JOBS / elapsed_s
-        figures["requests_per_job"] = requests / JOBS
-        figures["requests_per_s"] = requests / elapsed_s
-        say(f"    {elapsed_s:.1f} s, {requests:.0f} requests")
-
-        say(f"(c) {min(CHANGES, JOBS)} spec changes with {JOBS} idle")
-        times = await spec_changes(api)
-        figures["apply_p50_ms"] = percentile(times, 50)
-        figures["apply_p99_ms"] = percentile(times, 99)
-        await settled(operator)
-
-        say(f"(d, e) idle for {IDLE_S:.0f} s")
-        writes, cpu_s = await operator.writes(), operator.cpu_s()
-        await asyncio.sleep(IDLE_S)
-        figures["idle_writes"] = await operator.writes() - writes
-        figures["idle_cpu_percent"] = 100 * (operator.cpu_s() - cpu_s) / IDLE_S
-        figures["rss_mib"] = operator.rss_mib()
+        figures = await children_rate(api, operator)
+        figures |= await change_latency(api, operator)
+        figures |= await idle_cost(operator)
         await operator.stop()
-
-        say("(f) cold start")
-        started = time.perf_counter()
-        operator = await OperatorProcess.start(folder / "restart.log", kubeconfig)
-        await operator.wait_for_reconciles(JOBS)
-        figures["cold_start_s"] = time.perf_counter() - started
-        await settled(operator)
-        figures["cold_start_writes"] = await operator.writes()
-        await operator.stop()
-
-        say(f"(a) a bare client applies the same {JOBS} PyTorchJobs")
-        children = await api.list(CHILD_PATH)
-        await api.delete_collection(JOB_PATH)
-        await api.delete_collection(CHILD_PATH)
-        bare = [_bare(child) for child in children[:JOBS]]
-        figures["bare_requests_per_s"] = await bare_apply(api, bare)
-    return figures
+        figures |= await cold_start(folder / "restart.log", kubeconfig)
+        return figures | await bare_rate(api)
 
 
 def _bare(child: dict[str, Any]) -> dict[str, Any]:
     """The child as it was asked for, without what the server added."""
-    kept = ("name", "namespace", "labels")
-    metadata = {key: child["metadata"][key] for key in kept}
+    metadata = {key: child["metadata"][key] for key in ("name", "labels")}
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": "PyTorchJob",
-        "metadata": metadata,
+        "metadata": {**metadata, "namespace": BARE_NAMESPACE},
         "spec": child["spec"],
     }
 

@@ -53,9 +53,8 @@ async def run_operator(settings: Settings) -> None:
         on_change=lambda holds: metrics.leading(LEASE_NAME, holds=holds),
     )
     job = asyncio.create_task(election.run_as_leader(work) if settings.leader_elect else work())
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, job.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, job.cancel)
     try:
         async with serve_telemetry(
             registry,

@@ -159,9 +159,6 @@ async def _work(
     def keys() -> list[Key]:
         return [Key(TRAIN_JOB.kind, *key) for key in view.train_jobs.identities()]
 
-    def login() -> kopf.ConnectionInfo:
-        return kopf_connection(connection, now=utc_now())
-
     workers = asyncio.create_task(
         run_workers(queue, reconcile, workers=settings.workers, observer=metrics)
     )
@@ -171,7 +168,13 @@ async def _work(
         asyncio.create_task(_mark_ready(ready, health)),
     ]
     informer = asyncio.create_task(
-        run_informer(registry=registry, settings=settings, login=login, ready=ready, stop=stop)
+        run_informer(
+            registry=registry,
+            settings=settings,
+            login=lambda: kopf_connection(connection, now=utc_now()),
+            ready=ready,
+            stop=stop,
+        )
     )
     try:
         await _until_one_ends(informer, workers)

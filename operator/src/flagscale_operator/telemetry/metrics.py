@@ -20,43 +20,9 @@ class Metrics:
         self._waited = queue.waited.labels(controller)
         self._worked = queue.worked.labels(controller)
         self._retries = queue.retries.labels(controller)
-        self._requests = Counter(
-            "kube_api_requests",
-            "Kubernetes API requests.",
-            ("verb", "resource", "code"),
-            registry=registry,
-        )
-        self._request_seconds = Histogram(
-            "kube_api_request_duration_seconds",
-            "Time of Kubernetes API requests.",
-            ("verb",),
-            registry=registry,
-            buckets=REQUEST_BUCKETS,
-        )
-        self._watch_events = Counter(
-            "watch_events", "Events that watches brought.", ("kind", "type"), registry=registry
-        )
-        self._lag = Gauge(
-            "event_loop_lag_seconds", "Newest delay of a due callback.", registry=registry
-        )
-        self._leader = Gauge(
-            "leader_election_master_status",
-            "1 while this process leads.",
-            ("name",),
-            registry=registry,
-        )
-        self._posts = Counter(
-            "progress_posts", "Progress posts, by the code they got.", ("code",), registry=registry
-        )
-        self._event_failures = Counter(
-            "flagscale_event_failures", "Events that could not be posted.", registry=registry
-        )
-        self._restarts = Counter(
-            "flagscale_trainjob_restarts", "Gang restarts.", ("cause",), registry=registry
-        )
-        self._phases = Gauge(
-            "flagscale_trainjob_phase", "TrainJobs in a phase.", ("phase",), registry=registry
-        )
+        self._api = _ApiMetrics(registry)
+        self._process = _ProcessMetrics(registry)
+        self._jobs = _TrainJobMetrics(registry)
         build = Gauge("flagscale_build_info", "Always 1.", ("version",), registry=registry)
         build.labels(version).set(1)
 
@@ -84,38 +50,38 @@ class Metrics:
 
     def api_request(self, verb: str, resource: str, code: str, seconds: float) -> None:
         """One request to the Kubernetes API ended; `code` is `error` without an answer."""
-        self._requests.labels(verb, resource, code).inc()
-        self._request_seconds.labels(verb).observe(seconds)
+        self._api.requests.labels(verb, resource, code).inc()
+        self._api.seconds.labels(verb).observe(seconds)
 
     def watch_event(self, kind: str, type_: str) -> None:
         """A watch brought an event."""
-        self._watch_events.labels(kind, type_).inc()
+        self._api.watch_events.labels(kind, type_).inc()
 
     def loop_lag(self, seconds: float) -> None:
         """How late a due callback of the event loop ran."""
-        self._lag.set(seconds)
+        self._process.lag.set(seconds)
 
     def leading(self, name: str, *, holds: bool) -> None:
         """This process acquired or gave up the Lease of that name."""
-        self._leader.labels(name).set(holds)
+        self._process.leader.labels(name).set(holds)
 
     def progress_post(self, code: int) -> None:
         """A progress post was answered."""
-        self._posts.labels(str(code)).inc()
+        self._jobs.posts.labels(str(code)).inc()
 
     def event_failed(self) -> None:
         """An Event could not be posted."""
-        self._event_failures.inc()
+        self._api.event_failures.inc()
 
     def restarted(self, cause: str) -> None:
         """See `RestartObserver.restarted`."""
-        self._restarts.labels(cause).inc()
+        self._jobs.restarts.labels(cause).inc()
 
     def phases(self, counts: Mapping[str, int]) -> None:
         """How many TrainJobs are in each phase now; phases that are left out have none."""
-        self._phases.clear()
+        self._jobs.phases.clear()
         for phase, count in counts.items():
-            self._phases.labels(phase).set(count)
+            self._jobs.phases.labels(phase).set(count)
 
 
 class _ReconcileMetrics:
@@ -160,4 +126,53 @@ class _QueueMetrics:
             name,
             registry=registry,
             buckets=QUEUE_BUCKETS,
+        )
+
+
+class _ApiMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "kube_api_requests",
+            "Kubernetes API requests.",
+            ("verb", "resource", "code"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "kube_api_request_duration_seconds",
+            "Time of Kubernetes API requests.",
+            ("verb",),
+            registry=registry,
+            buckets=REQUEST_BUCKETS,
+        )
+        self.watch_events = Counter(
+            "watch_events", "Events that watches brought.", ("kind", "type"), registry=registry
+        )
+        self.event_failures = Counter(
+            "flagscale_event_failures", "Events that could not be posted.", registry=registry
+        )
+
+
+class _ProcessMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.lag = Gauge(
+            "event_loop_lag_seconds", "Newest delay of a due callback.", registry=registry
+        )
+        self.leader = Gauge(
+            "leader_election_master_status",
+            "1 while this process leads.",
+            ("name",),
+            registry=registry,
+        )
+
+
+class _TrainJobMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.posts = Counter(
+            "progress_posts", "Progress posts, by the code they got.", ("code",), registry=registry
+        )
+        self.restarts = Counter(
+            "flagscale_trainjob_restarts", "Gang restarts.", ("cause",), registry=registry
+        )
+        self.phases = Gauge(
+            "flagscale_trainjob_phase", "TrainJobs in a phase.", ("phase",), registry=registry
         )
