@@ -34,25 +34,6 @@ def test_suspend_saves_a_checkpoint_and_resume_goes_on_from_it(workspace: Worksp
     assert status["restarts"] == 0
 
 
-def test_a_killed_operator_finds_its_job_again_and_repeats_nothing(
-    workspace: Workspace, target: Target
-) -> None:
-    workspace.submit("orphan", replicas=2, **tiny_trainer("/data/orphan", steps=200))
-    workspace.wait_step("orphan", 10)
-
-    kill = ("delete", "pod", "-n", RELEASE_NAMESPACE, "-l", "app.kubernetes.io/name=flagscale",
-            "--force", "--grace-period=0")  # fmt: skip
-    target.kubectl(*kill)
-    status = workspace.wait_phase("orphan", "Succeeded", "Failed")
-
-    assert status["phase"] == "Succeeded"
-    assert len(status["attempts"]) == 1
-    children = workspace.kubectl(
-        "get", "pytorchjobs", "-l", "flagscale.dev/trainjob=orphan", "-o", "name"
-    )
-    assert children.split() == ["pytorchjob.kubeflow.org/orphan-a1"]
-
-
 def test_an_unchanged_hugging_face_script_shows_its_progress(workspace: Workspace) -> None:
     workspace.write_file("/data/hf/train.py", HF_SCRIPT.read_bytes())
     command = ["python3", "/data/hf/train.py", "/data/hf/out"]
