@@ -1,0 +1,1 @@
+"""Smaller models: exporters and compressors."""

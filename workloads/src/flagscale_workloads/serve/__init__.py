@@ -1,0 +1,1 @@
+"""The gateway: one OpenAI-compatible door before any number of engine processes."""
