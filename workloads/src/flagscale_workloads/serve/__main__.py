@@ -1,0 +1,101 @@
+"""`python -m flagscale_workloads.serve CONFIG`: serve one model on this machine."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Literal
+
+import uvloop
+import yaml
+from pydantic import ValidationError
+
+from flagscale_api.runtime.serve import ServeConfig
+from flagscale_workloads.backends.adapter import EngineConfigError
+from flagscale_workloads.backends.registry import adapter_of
+from flagscale_workloads.serve.api_keys import KeysFileError
+from flagscale_workloads.serve.processes import EngineExitedError
+from flagscale_workloads.serve.service import ServeEngine
+
+_log = logging.getLogger("flagscale.serve")
+
+
+class ConfigFileError(Exception):
+    """The configuration can't be used."""
+
+
+def read_config(path: Path) -> ServeConfig:
+    """The configuration in a YAML or JSON file. Raises ConfigFileError naming field and value."""
+    try:
+        return ServeConfig.model_validate(yaml.safe_load(path.read_bytes()))
+    except OSError as error:
+        msg = f"config: cannot be read, got {path} ({error.strerror}); give an existing file"
+        raise ConfigFileError(msg) from error
+    except yaml.YAMLError as error:
+        msg = f"config: not valid YAML, got {path} ({error}); correct it"
+        raise ConfigFileError(msg) from error
+    except ValidationError as error:
+        told = (
+            f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}, got {e['input']!r:.80}"
+            for e in error.errors(include_url=False)
+        )
+        raise ConfigFileError(f"{path}: not valid\n  " + "\n  ".join(told)) from error
+
+
+def find_device(config: ServeConfig) -> Literal["cpu", "cuda"]:
+    """The device asked for; for auto, the GPU where the driver shows one."""
+    if config.engine.device != "auto":
+        return config.engine.device
+    return "cuda" if Path("/dev/nvidia0").exists() else "cpu"
+
+
+async def serve(config: ServeConfig) -> None:
+    """Run until SIGTERM or SIGINT. Raises EngineConfigError, KeysFileError, EngineExitedError."""
+    device = find_device(config)
+    adapter = adapter_of(config.engine.name)
+    adapter.check(config.engine, device=device)
+    python = Path(config.processes.python or sys.executable)
+    service = ServeEngine(config, adapter, device=device, python=python, environ=os.environ)
+    main = asyncio.create_task(_until_stopped(service, config))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, main.cancel)
+    try:
+        await main
+    except asyncio.CancelledError:
+        _log.info("stopping: running requests may end")
+    finally:
+        await service.stop()
+    _log.info("stopped")
+
+
+async def _until_stopped(service: ServeEngine, config: ServeConfig) -> None:
+    port = await service.start_service()
+    door = f"http://{config.gateway.host}:{port}/v1"
+    _log.info("%s: loading %s", config.model.name, config.model.path)
+    await service.deploy_model()
+    _log.info("%s: ready at %s", config.model.name, door)
+    await service.run()
+
+
+def main() -> int:
+    """0 after a clean stop; 1 with one sentence when it can't start or go on."""
+    parser = argparse.ArgumentParser(prog="flagscale_workloads.serve", description=__doc__)
+    parser.add_argument("config", type=Path, help="YAML or JSON file with a ServeConfig")
+    parser.add_argument("--verbose", action="store_true", help="show the engines' logs, too")
+    arguments = parser.parse_args()
+    level = logging.DEBUG if arguments.verbose else logging.INFO
+    logging.basicConfig(level=level, format="[serve] %(message)s", stream=sys.stderr)
+    try:
+        uvloop.run(serve(read_config(arguments.config)))
+    except (ConfigFileError, EngineConfigError, KeysFileError, EngineExitedError) as error:
+        print(f"serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

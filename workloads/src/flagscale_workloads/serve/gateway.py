@@ -1,0 +1,170 @@
+"""The door: every path, authentication, limits, and what is said when something is wrong."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from flagscale_workloads.serve.api_keys import KeyRing
+from flagscale_workloads.serve.calls import ENDPOINTS, CallReader
+from flagscale_workloads.serve.events import Usage
+from flagscale_workloads.serve.forward import Forwarder, Sink
+from flagscale_workloads.serve.http.connection import Exchange
+from flagscale_workloads.serve.http.messages import JSON, HttpError, Request
+from flagscale_workloads.serve.limits import Client
+from flagscale_workloads.serve.metrics import GatewayMetrics
+from flagscale_workloads.serve.openapi import document
+from flagscale_workloads.serve.websocket import WebSocketSession, wants_websocket
+
+_log = logging.getLogger(__name__)
+CLIENT_GONE: Final = 499
+WEBSOCKET_PATH: Final = "/v1/chat/completions"
+TOKENS_PER_BYTE: Final = 0.25
+"""Estimate of a prompt's tokens where the engine does not count them."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Answers requests about one served model."""
+
+    model: str
+    created: int
+    reader: CallReader
+    forwarder: Forwarder
+    metrics: GatewayMetrics
+    registry: CollectorRegistry
+    now: Callable[[], float]
+    keys: KeyRing | None = None
+    max_message_bytes: int = 4_194_304
+    draining: bool = False
+    sessions: set[WebSocketSession] = field(default_factory=set)
+
+    async def handle_request(self, exchange: Exchange) -> None:
+        """One exchange, whatever it asks for; every way out is counted once."""
+        started_at = self.now()
+        path = exchange.request.path
+        status = 0
+        try:
+            await self._route(exchange, started_at)
+        except HttpError as error:
+            exchange.send(error.status, JSON, error.body(), error.headers)
+        except asyncio.CancelledError:
+            status = CLIENT_GONE
+            self.metrics.error("cancelled")
+            raise
+        except Exception:  # noqa: BLE001 - one request must not end the gateway
+            _log.exception("%s %s: failed", exchange.request.method, path)
+            if not exchange.started:
+                exchange.send(500, JSON, _INTERNAL.body())
+        finally:
+            endpoint = path if path in ENDPOINTS or path in _PAGES else "other"
+            self.metrics.request(endpoint, status or exchange.status, self.now() - started_at)
+
+    async def _route(self, exchange: Exchange, started_at: float) -> None:
+        request = exchange.request
+        if request.path in ENDPOINTS and request.method == "POST":
+            await self._call(exchange, request, started_at)
+        elif request.path == WEBSOCKET_PATH and wants_websocket(request):
+            await self._websocket(exchange)
+        elif request.path in _PAGES:
+            self._page(exchange)
+        elif request.path in ENDPOINTS:
+            raise _method(request, "POST")
+        else:
+            message = f"{request.path[:200]}: no such path; see /openapi.json"
+            raise HttpError(404, "not_found", message)
+
+    def client_of(self, request: Request) -> Client | None:
+        """Who asks; None where no keys are asked for. Raises HttpError 401."""
+        return self.keys.client(request.headers.get(b"authorization")) if self.keys else None
+
+    async def _call(self, exchange: Exchange, request: Request, started_at: float) -> None:
+        client = self.client_of(request)
+        await self.answer(request.path, request, request.body, client, exchange, started_at)
+
+    async def answer(
+        self,
+        endpoint: str,
+        request: Request,
+        body: bytes,
+        client: Client | None,
+        sink: Sink,
+        started_at: float,
+    ) -> None:
+        """Admit, forward and charge one call. Raises HttpError while nothing was sent."""
+        call = self.reader.read(endpoint, request.headers, body, now=started_at)
+        if client is None:
+            usage = await self.forwarder.forward(call, sink)
+            self.metrics.tokens(usage.prompt, usage.generated, None)
+            return
+        client.enter()
+        usage = Usage()
+        try:
+            usage = await self.forwarder.forward(call, sink, client.headers())
+        finally:
+            prompt = usage.prompt or int(usage.generated and len(body) * TOKENS_PER_BYTE)
+            client.leave(prompt + usage.generated)
+            self.metrics.tokens(usage.prompt, usage.generated, client.name)
+
+    async def _websocket(self, exchange: Exchange) -> None:
+        if self.draining:
+            raise HttpError(503, "draining", "gateway: shutting down; connect again")
+        client = self.client_of(exchange.request)
+        session = WebSocketSession(
+            exchange, self, client, endpoint=WEBSOCKET_PATH, limit_bytes=self.max_message_bytes
+        )
+        self.sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self.sessions.discard(session)
+
+    def _page(self, exchange: Exchange) -> None:
+        request = exchange.request
+        if request.method not in {"GET", "HEAD"}:
+            raise _method(request, "GET")
+        if request.path == "/metrics":
+            exchange.send(200, CONTENT_TYPE_LATEST.encode(), generate_latest(self.registry))
+        elif request.path == "/v1/models":
+            self.client_of(request)
+            exchange.send(200, JSON, orjson.dumps({"object": "list", "data": [self._model()]}))
+        elif request.path == "/openapi.json":
+            exchange.send(200, JSON, orjson.dumps(document(self.model, keys=bool(self.keys))))
+        else:
+            self._health(exchange)
+
+    def _health(self, exchange: Exchange) -> None:
+        if self.draining:
+            raise HttpError(503, "draining", "gateway: shutting down; use another")
+        available = len(self.forwarder.dispatcher.replicas.available(self.now()))
+        if not available:
+            raise HttpError(503, "no_replica", "gateway: no replica is ready; wait")
+        exchange.send(200, JSON, orjson.dumps({"status": "ok", "replicas": available}))
+
+    def _model(self) -> dict[str, object]:
+        return {
+            "id": self.model,
+            "object": "model",
+            "created": self.created,
+            "owned_by": "flagscale",
+        }
+
+
+_PAGES: Final = frozenset({"/health", "/v1/models", "/metrics", "/openapi.json"})
+_INTERNAL: Final = HttpError(
+    500, "internal_error", "gateway: an error of its own; see its log, report it"
+)
+
+
+def _method(request: Request, allowed: str) -> HttpError:
+    return HttpError(
+        405,
+        "method_not_allowed",
+        f"{request.path}: takes {allowed} only, got {request.method}; change the method",
+        headers=((b"allow", allowed.encode()),),
+    )

@@ -1,0 +1,322 @@
+"""One client connection: requests in, one at a time; responses out, with back-pressure."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import httptools
+
+from flagscale_workloads.serve.http.messages import (
+    JSON,
+    LAST_CHUNK,
+    Headers,
+    HttpError,
+    Request,
+    chunk,
+    error_body,
+    response_head,
+)
+
+HEAD_LIMIT_BYTES: Final = 65536
+PIPELINE_LIMIT: Final = 8
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Upgrade(Protocol):
+    """What takes the connection over after an upgrade; see `websocket`."""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+
+    def connection_lost(self) -> None:
+        """The client is gone."""
+
+
+Handler = Callable[["Exchange"], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Listener:
+    """What all connections of one gateway share."""
+
+    handle: Handler
+    now: Callable[[], float]
+    max_body_bytes: int
+    max_connections: int
+    head_timeout_s: float = 10.0
+    idle_timeout_s: float = 60.0
+    closing: bool = False
+    connections: set["ServerConnection"] = field(default_factory=set)
+
+    def close_idle(self) -> None:
+        """End keep-alive connections that wait for nothing; the others close after their answer."""
+        self.closing = True
+        for connection in list(self.connections):
+            connection.close_if_idle()
+
+    def expire(self) -> None:
+        """End connections whose client is too slow or silent."""
+        now = self.now()
+        for connection in list(self.connections):
+            if connection.deadline < now:
+                connection.expire()
+
+
+class ServerConnection(asyncio.Protocol):
+    """The protocol object that uvloop calls."""
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[Request] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._upgraded: Upgrade | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._refused = False
+        self.transport: asyncio.Transport
+        self.deadline = 0.0
+        self._new_message()
+
+    def _new_message(self) -> None:
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._receiving = False
+
+    # --- transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server's are
+        self.transport = transport
+        listener = self._listener
+        listener.connections.add(self)
+        self.deadline = listener.now() + listener.head_timeout_s
+        if len(listener.connections) > listener.max_connections:
+            self._refuse(503, "too_many_connections", "gateway: too many connections; try later")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: whatever was computed for it is cancelled."""
+        self._listener.connections.discard(self)
+        self.resume_writing()
+        if self._upgraded:
+            self._upgraded.connection_lost()
+        if self._task:
+            self._task.cancel()
+
+    def eof_received(self) -> None:
+        """Half-closed clients are treated as gone, as in uvicorn and nginx."""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        if self._upgraded:
+            self._upgraded.data_received(data)
+            return
+        if self._refused:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._rest = data[upgrade.args[0] :]
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            if not isinstance(cause, HttpError):
+                raise
+            self._refuse(cause.status, cause.code, cause.message)
+        except httptools.HttpParserError:
+            self._refuse(400, "bad_request", "request: not valid HTTP/1.1; correct the client")
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we write."""
+        if self._drained is None:
+            self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        drained, self._drained = self._drained, None
+        if drained and not drained.done():
+            drained.set_result(None)
+
+    async def drained(self) -> None:
+        """Until more may be written."""
+        if self._drained:
+            await self._drained
+
+    # --- parser
+
+    def on_message_begin(self) -> None:
+        """A request starts."""
+        self._new_message()
+        self._receiving = True
+        self.deadline = self._listener.now() + self._listener.head_timeout_s
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._count_head(len(name) + len(value))
+        self._headers[name.lower()] = value
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            raise HttpError(431, "headers_too_large", "request: headers over 64 KiB; send fewer")
+
+    def on_headers_complete(self) -> None:
+        """The head is there; a body that is too long is refused before it is sent."""
+        length = self._headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._listener.max_body_bytes:
+            raise self._too_large()
+        if self._headers.get(b"expect", b"").lower() == b"100-continue":
+            self.transport.write(CONTINUE)
+
+    def on_body(self, data: bytes) -> None:
+        """A part of the body."""
+        self._body_bytes += len(data)
+        if self._body_bytes > self._listener.max_body_bytes:
+            raise self._too_large()
+        self._body.append(data)
+        self.deadline = self._listener.now() + self._listener.idle_timeout_s
+
+    def _too_large(self) -> HttpError:
+        limit = self._listener.max_body_bytes
+        return HttpError(
+            413, "body_too_large", f"request: the body is over {limit} bytes; send less"
+        )
+
+    def on_message_complete(self) -> None:
+        """A whole request."""
+        url = httptools.parse_url(self._url)
+        request = Request(
+            method=self._parser.get_method().decode(),
+            path=(url.path or b"/").decode("latin-1"),
+            query=(url.query or b"").decode("latin-1"),
+            headers=self._headers,
+            body=self._body[0] if len(self._body) == 1 else b"".join(self._body),
+            keep_alive=self._parser.should_keep_alive(),
+        )
+        self._receiving = False
+        self._waiting.append(request)
+        if len(self._waiting) > PIPELINE_LIMIT:
+            self.transport.pause_reading()
+        if self._task is None:
+            self._next()
+
+    # --- requests
+
+    def _next(self) -> None:
+        request = self._waiting.popleft()
+        if len(self._waiting) == PIPELINE_LIMIT:
+            self.transport.resume_reading()
+        self.deadline = float("inf")
+        self._task = self._loop.create_task(self._serve(Exchange(self, request)))
+
+    async def _serve(self, exchange: "Exchange") -> None:
+        try:
+            await self._listener.handle(exchange)
+        finally:
+            self._task = None
+            if not self._upgraded:
+                self._after(exchange)
+
+    def _after(self, exchange: "Exchange") -> None:
+        if not exchange.finished or not exchange.keep_alive or self._listener.closing:
+            self.transport.close()
+        elif self._waiting:
+            self._next()
+        else:
+            self.deadline = self._listener.now() + self._listener.idle_timeout_s
+
+    def upgrade(self, to: Upgrade) -> bytes:
+        """Hand the connection over; what the client has sent beyond the request."""
+        self._upgraded = to
+        self.deadline = float("inf")
+        return getattr(self, "_rest", b"")
+
+    def close_if_idle(self) -> None:
+        """End the connection unless a request is being received or answered."""
+        if self._task is None and not self._receiving and self._upgraded is None:
+            self.transport.close()
+
+    def expire(self) -> None:
+        """End a connection that was silent for too long."""
+        if self._receiving:
+            self._refuse(408, "request_timeout", "request: not complete in time; send it faster")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer what can't be read further, and close."""
+        self._refused = True
+        if self._task is None and not self.transport.is_closing():
+            body = error_body(status, code, message)
+            head = response_head(status, JSON, length=len(body), keep_alive=False)
+            self.transport.write(head + body)
+        self.transport.close()
+
+
+class Exchange:
+    """One request and the answer to it."""
+
+    __slots__ = ("_connection", "finished", "keep_alive", "request", "status")
+
+    def __init__(self, connection: ServerConnection, request: Request) -> None:
+        self._connection = connection
+        self.request = request
+        self.keep_alive = request.keep_alive
+        self.status = 0
+        """Status that was sent; 0 before."""
+        self.finished = False
+
+    @property
+    def started(self) -> bool:
+        """Whether the client has got a byte: after it no other replica can answer."""
+        return self.status != 0
+
+    def send(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
+        """The whole answer."""
+        head = response_head(
+            status, content_type, length=len(body), headers=headers, keep_alive=self.keep_alive
+        )
+        self.status, self.finished = status, True
+        self._connection.transport.write(head + (b"" if self.request.method == "HEAD" else body))
+
+    def start(self, status: int, content_type: bytes, headers: Headers = ()) -> None:
+        """The head of an answer whose length is not known."""
+        self.status = status
+        self._connection.transport.write(
+            response_head(
+                status, content_type, length=None, headers=headers, keep_alive=self.keep_alive
+            )
+        )
+
+    def write(self, data: bytes) -> None:
+        """A part of the answer."""
+        self._connection.transport.write(chunk(data))
+
+    async def drained(self) -> None:
+        """Until the client has taken what was written."""
+        await self._connection.drained()
+
+    def finish(self, last: bytes = b"") -> None:
+        """The end of an answer that was started, after a last part."""
+        self.finished = True
+        self._connection.transport.write((chunk(last) if last else b"") + LAST_CHUNK)
+
+    def upgrade(self, to: Upgrade) -> bytes:
+        """Hand the connection over after an upgrade; see `ServerConnection.upgrade`."""
+        self.finished = True
+        return self._connection.upgrade(to)
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The client's connection, for what takes it over."""
+        return self._connection.transport

@@ -1,0 +1,113 @@
+"""The OpenAPI document of the gateway: what it checks itself; engines take more fields."""
+
+from typing import Any, Final
+
+_ERROR: Final = {"$ref": "#/components/schemas/Error"}
+_JSON: Final = "application/json"
+_MESSAGE: Final = {
+    "type": "object",
+    "required": ["role"],
+    "properties": {"role": {"type": "string"}, "content": {}},
+}
+# Path -> (summary, required field, its schema).
+_CALLS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
+    "/v1/chat/completions": (
+        "Answer a chat; also a WebSocket",
+        "messages",
+        {"type": "array", "minItems": 1, "items": _MESSAGE},
+    ),
+    "/v1/completions": ("Continue a prompt", "prompt", {}),
+    "/v1/embeddings": ("Embed texts", "input", {}),
+    "/v1/rerank": ("Order documents by a query", "documents", {}),
+    "/v1/responses": ("Answer by OpenAI's Responses API", "input", {}),
+    "/v1/images/generations": ("Make images", "prompt", {}),
+}
+_REFUSALS: Final = {
+    "400": "Not valid; the error names the field.",
+    "404": "The model is not served here, or the engine does not have this endpoint.",
+    "405": "Another method is needed.",
+    "408": "The request was not complete in time.",
+    "413": "The body is too large.",
+    "422": "The engine refuses a field.",
+    "429": "Over a limit, or the queue is full; Retry-After tells when to come back.",
+    "501": "The engine can't do it.",
+    "502": "No replica answered.",
+    "503": "No replica was free in time; Retry-After tells when to come back.",
+}
+
+
+def document(model: str, *, keys: bool) -> dict[str, Any]:
+    """OpenAPI 3.1 for one served model."""
+    paths: dict[str, Any] = {path: {"post": _call(path, model, keys=keys)} for path in _CALLS}
+    paths["/v1/models"] = {"get": _page("List the model", keys=keys)}
+    paths["/health"] = {"get": _page("Whether a replica is ready", keys=False)}
+    schemas = {"Error": _error_schema()}
+    components: dict[str, Any] = {"schemas": schemas}
+    if keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"FlagScale: {model}", "version": "v1"},
+        "paths": paths,
+        "components": components,
+    }
+
+
+def _call(path: str, model: str, *, keys: bool) -> dict[str, Any]:
+    summary, field, schema = _CALLS[path]
+    body = {
+        "type": "object",
+        "required": [field],
+        "properties": {
+            "model": {"type": "string", "const": model},
+            "stream": {"type": ["boolean", "null"]},
+            field: schema,
+        },
+    }
+    answer = {_JSON: {"schema": {"type": "object"}}, "text/event-stream": {}}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
+        **_security(keys=keys),
+        "responses": {
+            "200": {"description": "The answer.", "content": answer},
+            **_refusals(keys=keys),
+        },
+    }
+
+
+def _page(summary: str, *, keys: bool) -> dict[str, Any]:
+    answer = {_JSON: {"schema": {"type": "object"}}}
+    return {
+        "summary": summary,
+        **_security(keys=keys),
+        "responses": {
+            "200": {"description": "The answer.", "content": answer},
+            **_refusals(keys=keys),
+        },
+    }
+
+
+def _security(*, keys: bool) -> dict[str, Any]:
+    return {"security": [{"key": []}]} if keys else {}
+
+
+def _refusals(*, keys: bool) -> dict[str, Any]:
+    told = _REFUSALS | ({"401": "The API key is missing or not known."} if keys else {})
+    content = {_JSON: {"schema": _ERROR}}
+    return {code: {"description": about, "content": content} for code, about in told.items()}
+
+
+def _error_schema() -> dict[str, Any]:
+    optional = {"type": ["string", "null"]}
+    error = {
+        "type": "object",
+        "required": ["message", "type"],
+        "properties": {
+            "message": {"type": "string"},
+            "type": {"type": "string"},
+            "param": optional,
+            "code": {"type": ["string", "integer", "null"]},
+        },
+    }
+    return {"type": "object", "required": ["error"], "properties": {"error": error}}

@@ -1,0 +1,76 @@
+"""Watching replicas: a probe each interval, and connections that were silent for too long."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from flagscale_workloads.serve.http.upstream import Timeouts, UpstreamError
+from flagscale_workloads.serve.replicas import Replica, ReplicaSet
+
+_log = logging.getLogger(__name__)
+OK: Final = 200
+BODY_LIMIT_BYTES: Final = 65536
+
+
+@dataclass(slots=True)
+class Prober:
+    """Asks each replica for its health; `failures` in a row take it out, one success brings it in.
+
+    A replica that is taken out fails the requests that wait for its first byte, so that they move
+    on instead of waiting for their own timeouts.
+    """
+
+    replicas: ReplicaSet
+    path: str
+    interval_s: float
+    timeout_s: float
+    failures: int
+    now: Callable[[], float]
+    _failed: dict[str, int] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        while True:
+            await self.probe_all()
+            await asyncio.sleep(self.interval_s)
+
+    async def probe_all(self) -> None:
+        """One round, all replicas at the same time."""
+        replicas = list(self.replicas)
+        results = await asyncio.gather(*(self._healthy(replica) for replica in replicas))
+        for replica, healthy in zip(replicas, results, strict=True):
+            self._judge(replica, healthy=healthy)
+
+    async def _healthy(self, replica: Replica) -> bool:
+        data = b"GET " + self.path.encode() + b" HTTP/1.1\r\nhost: engine\r\n\r\n"
+        timeouts = Timeouts(self.timeout_s, self.timeout_s, self.timeout_s)
+        try:
+            # A connection of its own: a kept one may be answered while new ones are not.
+            async with asyncio.timeout(self.timeout_s):
+                connection = await replica.pool.acquire(fresh=True)
+                try:
+                    connection.request(data, timeouts=timeouts)
+                    head = await connection.head()
+                    await connection.read_all(BODY_LIMIT_BYTES)
+                finally:
+                    replica.pool.release(connection)
+        except (UpstreamError, TimeoutError):
+            return False
+        return head.status == OK
+
+    def _judge(self, replica: Replica, *, healthy: bool) -> None:
+        if healthy:
+            self._failed.pop(replica.name, None)
+            if not replica.ready and self.replicas.get(replica.name) is replica:
+                replica.ready = True
+                _log.info("replica %s: ready", replica.name)
+                self.replicas.changed()
+            return
+        failed = self._failed.get(replica.name, 0) + 1
+        self._failed[replica.name] = failed
+        if replica.ready and failed >= self.failures:
+            replica.ready = False
+            _log.warning("replica %s: %d probes failed; taken out", replica.name, failed)
+            replica.pool.give_up_unanswered("its health probes fail")

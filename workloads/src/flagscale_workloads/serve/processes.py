@@ -1,0 +1,135 @@
+"""Engine processes: started, watched until a token comes, restarted within a budget, ended."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from flagscale_workloads.backends.adapter import Launch
+
+_log = logging.getLogger(__name__)
+BUDGET_WINDOW_S: Final = 600.0
+LOG_LINES: Final = 40
+# Variables that would make an engine reach out or run foreign code stay out of its environment.
+KEPT_ENVIRONMENT: Final = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LD_LIBRARY_PATH", "LD_PRELOAD",
+    "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HOME",
+    "XDG_CACHE_HOME", "VIRTUAL_ENV", "PYTHONPATH",
+)  # fmt: skip
+
+
+class EngineExitedError(Exception):
+    """An engine ended by itself; the message has its exit code and last lines."""
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def engine_environment(environ: Mapping[str, str], launch: Launch) -> dict[str, str]:
+    """What an engine process gets: little of ours, and what its adapter asks for."""
+    kept = {name: environ[name] for name in KEPT_ENVIRONMENT if name in environ}
+    return kept | {"PYTHONUNBUFFERED": "1"} | dict(launch.environment)
+
+
+@dataclass(slots=True)
+class EngineProcess:
+    """One running engine and the end of its log."""
+
+    process: asyncio.subprocess.Process
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    _reader: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls, launch: Launch, *, environ: Mapping[str, str], on_line: Callable[[str], None]
+    ) -> "EngineProcess":
+        """Start it in a process group of its own, so that its children end with it."""
+        process = await asyncio.create_subprocess_exec(
+            *launch.command,
+            env=engine_environment(environ, launch),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            limit=1 << 20,
+        )
+        engine = cls(process)
+        engine._reader = asyncio.create_task(engine._read(on_line))
+        return engine
+
+    async def _read(self, on_line: Callable[[str], None]) -> None:
+        stream = self.process.stdout
+        assert stream is not None  # noqa: S101 - asked for above
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:
+                continue  # a line over the limit
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            self.tail.append(text)
+            on_line(text)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.returncode is None
+
+    async def ended(self) -> str:
+        """Wait for its end; one sentence about it with the last lines of its log."""
+        code = await self.process.wait()
+        self._signal(signal.SIGKILL)  # children that outlived it
+        if self._reader:
+            await asyncio.wait({self._reader}, timeout=1.0)
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        last = "\n".join(self.tail)
+        return f"engine: ended with {how}; its last lines:\n{last}"
+
+    async def stop(self, *, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL for the whole group after the grace."""
+        if self.running:
+            self.process.terminate()
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self.process.wait()
+            except TimeoutError:
+                _log.warning("engine %d: did not end in %g s; killed", self.process.pid, grace_s)
+        self._signal(signal.SIGKILL)
+        await self.process.wait()
+        if self._reader:
+            await asyncio.wait({self._reader}, timeout=1.0)
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return
+
+
+@dataclass(slots=True)
+class RestartBudget:
+    """So many restarts within ten minutes."""
+
+    limit: int
+    now: Callable[[], float]
+    _spent: deque[float] = field(default_factory=deque)
+
+    def spend(self) -> bool:
+        """Whether one more restart is allowed; counts it."""
+        now = self.now()
+        while self._spent and self._spent[0] < now - BUDGET_WINDOW_S:
+            self._spent.popleft()
+        if len(self._spent) >= self.limit:
+            return False
+        self._spent.append(now)
+        return True
