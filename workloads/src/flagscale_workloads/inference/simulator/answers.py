@@ -1,6 +1,5 @@
 """The whole answer to a request, computed before it is told in time."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -110,9 +109,3 @@ def _cut(tokens: list[str], limit: int, stops: Iterable[str]) -> Answer:
         if position >= end:
             break
     return Answer(tuple(pieces), "stop")
-
-
-def logprob(token: str, position: int, rank: int = 0) -> float:
-    """Log-probability of the rank-th likeliest token at a position; falls with the rank."""
-    draw = hashlib.blake2b(f"{position}\0{token}".encode(), digest_size=1).digest()[0]
-    return -round(0.01 + draw / 256 + rank, 4)

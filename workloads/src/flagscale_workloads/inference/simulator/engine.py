@@ -62,10 +62,6 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def fits(self, sequence: Sequence) -> bool:
-        """Whether the sequence could ever run."""
-        return self._scheduler.fits(sequence)
-
     def submit(self, sequence: Sequence) -> Ticket:
         """Queue a sequence."""
         self._scheduler.submit(sequence)

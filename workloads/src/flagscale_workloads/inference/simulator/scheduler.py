@@ -91,14 +91,10 @@ class Scheduler:
         self._finished = self._aborted = 0
         self._prompt_tokens = self._generated_tokens = self._hit_tokens = 0
 
-    def fits(self, sequence: Sequence) -> bool:
-        """Whether the sequence could ever run."""
-        return _blocks(sequence) <= self._pool.total
-
     def submit(self, sequence: Sequence) -> None:
         """Put a sequence at the end of the queue; ValueError for one that can never run."""
-        if not self.fits(sequence):
-            msg = f"sequence: exceeds the KV cache, got {_blocks(sequence)} blocks"
+        if _blocks(sequence) > self._pool.total:
+            msg = f"sequence: exceeds the KV cache, got {_blocks(sequence)} blocks; shorten it"
             raise ValueError(msg)
         self._waiting.append(sequence)
 
