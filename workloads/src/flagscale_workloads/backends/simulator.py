@@ -1,0 +1,113 @@
+"""The simulator as an engine: no model, no GPU, the same answers each time."""
+
+import argparse
+import difflib
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_workloads.backends.adapter import (
+    BackendAdapter,
+    Capabilities,
+    EngineConfigError,
+    Launch,
+    MetricKind,
+    Placement,
+)
+from flagscale_workloads.inference.simulator.options import (
+    OptionsError,
+    build_parser,
+    parse_options,
+)
+
+_MODULE: Final = "flagscale_workloads.inference.simulator"
+_PLACEMENT: Final = frozenset({"host", "port", "served-model-name", "help"})
+# The neutral settings and the simulator's own names for them.
+_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "context_length": "context-length",
+        "max_concurrency": "max-concurrency",
+        "kv_cache_tokens": "kv-cache-tokens",
+        "seed": "seed",
+    }
+)
+
+
+class SimulatorAdapter(BackendAdapter):
+    """Starts `python -m flagscale_workloads.inference.simulator`."""
+
+    name: ClassVar[str] = "simulator"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        features=frozenset(
+            {
+                "chat",
+                "completions",
+                "embeddings",
+                "rerank",
+                "logprobs",
+                "tool_calls",
+                "json_schema",
+            }
+        ),
+        settings=frozenset({"context_length", "max_concurrency", "kv_cache_tokens", "seed"}),
+        devices=frozenset({"cpu"}),
+    )
+    metric_aliases: ClassVar[Mapping[MetricKind, str]] = MappingProxyType(
+        {
+            "running": "simulator_requests_running",
+            "waiting": "simulator_requests_waiting",
+            "kv_cache_usage": "simulator_kv_cache_usage_ratio",
+            "prompt_tokens": "simulator_prompt_tokens_total",
+            "generated_tokens": "simulator_generated_tokens_total",
+        }
+    )
+
+    def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
+        """The process for these settings; EngineConfigError for arguments it does not take."""
+        self.check(engine, device=placement.device)
+        arguments = [
+            *("--host", placement.host),
+            *("--port", str(placement.port)),
+            *("--served-model-name", placement.served_name),
+            *_settings(engine),
+        ]
+        known = _known_options(build_parser())
+        for name, value in engine.extra_args.items():
+            arguments += _further(name, value, known, arguments)
+        return Launch((str(placement.python), "-m", _MODULE, *arguments))
+
+
+def _settings(engine: EngineSpec) -> Iterator[str]:
+    for field, option in _SETTINGS.items():
+        value = getattr(engine, field)
+        if value is not None:
+            yield from (f"--{option}", str(value))
+
+
+def _known_options(parser: argparse.ArgumentParser) -> list[str]:
+    options = (text for action in parser._actions for text in action.option_strings)
+    return [text.removeprefix("--") for text in options if text.startswith("--")]
+
+
+def _further(name: str, value: object, known: list[str], before: list[str]) -> tuple[str, str]:
+    """An argument by the simulator's own name, checked by the simulator's own parser."""
+    where, option = f"engine.extraArgs.{name}", name.replace("_", "-")
+    for field, taken in _SETTINGS.items():
+        if option == taken:
+            alias = EngineSpec.model_fields[field].alias or field
+            raise EngineConfigError(
+                f"{where}: has a setting of its own, got {value}; use engine.{alias}"
+            )
+    if option in _PLACEMENT:
+        raise EngineConfigError(f"{where}: is set by whoever starts it, got {value}; remove it")
+    if option not in known:
+        near = difflib.get_close_matches(option, sorted({*known} - _PLACEMENT), n=1)
+        remedy = f"did you mean {near[0]}?" if near else "remove it"
+        raise EngineConfigError(f"{where}: no option of the simulator, got {value}; {remedy}")
+    pair = (f"--{option}", str(value))
+    try:
+        parse_options([*before, *pair])
+    except OptionsError as error:
+        raise EngineConfigError(f"{where}: is refused, got {value}; {error}") from error
+    return pair
