@@ -10,11 +10,11 @@ from flagscale_api.v1alpha1.engine import EngineSpec
 from flagscale_workloads.backends.adapter import (
     BackendAdapter,
     Capabilities,
-    EngineConfigError,
     Launch,
     MetricKind,
     Placement,
 )
+from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.inference.simulator.options import (
     OptionsError,
     build_parser,

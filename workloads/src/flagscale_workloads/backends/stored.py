@@ -33,7 +33,8 @@ def stored_quantization(model: Path) -> str:
     try:
         if model.suffix == ".gguf":
             number = file_type(model)
-            return _GGUF_TYPES.get(number, f"GGUF file type {number}")
+            known = None if number is None else _GGUF_TYPES.get(number)
+            return known or f"GGUF file type {number}"
         config = json.loads((model / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         # A pipeline of diffusers has no config.json at its top.

@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from flagscale_api.runtime.serve import ServeConfig
-from flagscale_workloads.backends.adapter import EngineConfigError
+from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.backends.registry import adapter_of
 from flagscale_workloads.serve.api_keys import KeysFileError
 from flagscale_workloads.serve.processes import EngineExitedError

@@ -37,7 +37,7 @@ def read_aliases(text: str, aliases: Mapping[MetricKind, str]) -> dict[MetricKin
     return values
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class EngineMetrics(Collector):
     """Scrapes each replica and shows what it said last."""
 

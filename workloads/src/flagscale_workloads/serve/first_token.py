@@ -29,7 +29,7 @@ class FirstTokenError(Exception):
 
 def probe_request(model: str, capabilities: Capabilities) -> bytes:
     """The smallest request that makes the model compute."""
-    feature, path, fields = next(p for p in _PROBES if p[0] in capabilities.features)
+    _, path, fields = next(p for p in _PROBES if p[0] in capabilities.features)
     body = orjson.dumps({"model": model, **fields})
     head = (
         f"POST {path} HTTP/1.1\r\nhost: engine\r\ncontent-type: application/json\r\n"

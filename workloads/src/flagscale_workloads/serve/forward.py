@@ -81,17 +81,16 @@ class Forwarder:
         while True:
             replica = await self.dispatcher.acquire(call.key, exclude=tried)
             try:
-                with replica.counted():
-                    if not tried:
-                        self.metrics.queued(self.now() - call.started_at)
-                    return await self._attempt(replica, call, sink, headers)
+                if not tried:
+                    self.metrics.queued(self.now() - call.started_at)
+                return await self._attempt(replica, call, sink, headers)
             except _AttemptError as failure:
                 tried.append(replica.name)
                 self._note(replica, failure)
                 if len(tried) > self.retries:
                     return failure.give_up(sink, headers)
             finally:
-                self.dispatcher.wake()
+                self.dispatcher.release(replica)
 
     async def _attempt(self, replica: Replica, call: Call, sink: Sink, headers: Headers) -> Usage:
         connection = None

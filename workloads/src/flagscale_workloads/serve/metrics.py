@@ -99,7 +99,7 @@ class _Times:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ReplicaCollector(Collector):
     """What is true now of each replica: read at the scrape, so removed replicas vanish."""
 

@@ -1,7 +1,6 @@
 """Engine processes as the gateway sees them: load, health, and who may get a request."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,15 +35,6 @@ class Replica:
     def available(self, now: float) -> bool:
         """Whether it may get a request."""
         return self.ready and not self.draining and self.ejected_until <= now
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count a request for as long as it runs, however it ends."""
-        self.outstanding += 1
-        try:
-            yield
-        finally:
-            self.outstanding -= 1
 
     def succeeded(self) -> None:
         """An answer below 500 ends a row of failures."""

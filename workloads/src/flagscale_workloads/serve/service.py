@@ -116,7 +116,7 @@ class ServeEngine:
 
     def load_balance(self, key: RouteKey) -> Replica | None:
         """The replica that a request with this key would get now; None when all are busy."""
-        return self._dispatcher.try_now(key)
+        return self._dispatcher.choose(key)
 
     async def stop(self) -> None:
         """Refuse new work, let running requests end in time, then end the engines."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -92,8 +92,8 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server's are
-        self.transport = transport
+        # uvloop has transport classes of its own.
+        self.transport = cast("asyncio.Transport", transport)
         listener = self._listener
         listener.connections.add(self)
         self.deadline = listener.now() + listener.head_timeout_s

@@ -1,0 +1,67 @@
+"""A gateway before given ports, without engine processes of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flagscale_api.runtime.serve import ServeConfig
+from flagscale_workloads.backends.registry import adapter_of
+from flagscale_workloads.serve.replicas import Replica
+from flagscale_workloads.serve.service import ServeEngine
+from support.raw_http import RawClient
+
+CHAT = "/v1/chat/completions"
+HELLO = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    """Where it listens, and the engine room behind it."""
+
+    service: ServeEngine
+    port: int
+
+    async def connect(self) -> RawClient:
+        """A new connection to it."""
+        return await RawClient.connect(self.port)
+
+    def loads(self) -> list[int]:
+        """Outstanding requests of each replica."""
+        return [replica.outstanding for replica in self.service.replicas]
+
+    async def metric(self, start: str) -> float:
+        """The value of the only series whose line starts so; 0 without one."""
+        client = await self.connect()
+        client.get("/metrics")
+        text = (await client.answer()).body.decode()
+        await client.close()
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(start))
+
+
+@asynccontextmanager
+async def running_gateway(*ports: int, **config: Any) -> AsyncIterator[RunningGateway]:
+    """A gateway over replicas at these ports."""
+    settings: dict[str, Any] = {
+        "model": {"name": "sim", "path": "/tmp"},
+        "engine": {"name": "simulator"},
+        "routing": {"policy": "roundRobin"},
+        "health": {"intervalSeconds": 0.1, "timeoutSeconds": 1},
+    }
+    gateway = {"port": 0, "drainTimeoutSeconds": 1} | config.pop("gateway", {})
+    parsed = ServeConfig.model_validate(settings | {"gateway": gateway} | config)
+    service = ServeEngine(
+        parsed, adapter_of("simulator"), device="cpu", python=Path("/none"), environ={}
+    )
+    port = await service.start_service()
+    for number, engine in enumerate(ports):
+        replica = Replica.at(f"r{number}", "127.0.0.1", engine)
+        replica.ready = True
+        service.replicas.add(replica)
+    try:
+        yield RunningGateway(service, port)
+    finally:
+        await service.stop()
+        await asyncio.sleep(0)

@@ -1,0 +1,190 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from flagscale_workloads.serve.http.connection import Exchange, Listener, ServerConnection
+from flagscale_workloads.serve.http.messages import JSON
+from support.raw_http import RawClient
+
+
+async def echo(exchange: Exchange) -> None:
+    exchange.send(200, JSON, exchange.request.body or exchange.request.path.encode())
+
+
+@asynccontextmanager
+async def listening(
+    handle: Callable[[Exchange], Awaitable[None]] = echo, **settings: Any
+) -> AsyncIterator[tuple[Listener, int]]:
+    loop = asyncio.get_running_loop()
+    limits = {"max_body_bytes": 1000, "max_connections": 10} | settings
+    listener = Listener(handle=handle, now=loop.time, **limits)
+    server = await loop.create_server(lambda: ServerConnection(listener, loop), "127.0.0.1", 0)
+    try:
+        yield listener, server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for connection in list(listener.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def test_pipelined_requests_are_answered_in_order_on_one_connection() -> None:
+    async with listening() as (_, port):
+        client = await RawClient.connect(port)
+        for number in range(20):
+            client.get(f"/{number}")
+
+        answers = [(await client.answer()).body for _ in range(20)]
+
+        assert answers == [f"/{number}".encode() for number in range(20)]
+        await client.close()
+
+
+async def test_a_chunked_body_is_put_together() -> None:
+    async with listening() as (_, port):
+        client = await RawClient.connect(port)
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        client.send(b"3\r\nabc\r\n")
+        client.send(b"2\r\nde\r\n0\r\n\r\n")
+
+        assert (await client.answer()).body == b"abcde"
+        await client.close()
+
+
+async def refused(head: bytes, **settings: Any) -> tuple[int, str]:
+    async with listening(**settings) as (_, port):
+        client = await RawClient.connect(port)
+        client.send(head)
+        answer = await client.answer()
+        assert await client.closed()
+        await client.close()
+        return answer.status, answer.json()["error"]["code"]
+
+
+async def test_what_is_too_large_or_not_http_is_refused_and_the_connection_closed() -> None:
+    long = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n"
+    chunks = (
+        b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001
+    )
+    header = b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 70000
+
+    assert await refused(long) == (413, "body_too_large")
+    assert await refused(chunks) == (413, "body_too_large")
+    assert await refused(header + b"\r\n\r\n") == (431, "headers_too_large")
+    assert await refused(b"nonsense\r\n\r\n") == (400, "bad_request")
+
+
+async def test_two_lengths_are_refused() -> None:
+    smuggled = (
+        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET /x HTTP/1.1\r\n\r\n"
+    )
+
+    assert (await refused(smuggled))[0] == 400
+
+
+async def test_a_connection_over_the_limit_is_told_so() -> None:
+    async with listening(max_connections=1) as (_, port):
+        first = await RawClient.connect(port)
+        first.get("/")
+        await first.answer()
+        second = await RawClient.connect(port)
+
+        answer = await second.answer()
+
+        assert answer.status == 503
+        assert answer.json()["error"]["code"] == "too_many_connections"
+        await first.close()
+        await second.close()
+
+
+async def test_a_slow_request_times_out_and_an_idle_connection_is_closed() -> None:
+    async with listening(head_timeout_s=-1, idle_timeout_s=-1) as (listener, port):
+        slow = await RawClient.connect(port)
+        slow.send(b"POST / HTTP/1.1\r\nhost")
+        idle = await RawClient.connect(port)
+        idle.get("/")
+        await idle.answer()
+
+        listener.expire()
+
+        assert (await slow.answer()).status == 408
+        assert await idle.closed()
+        await slow.close()
+        await idle.close()
+
+
+async def test_a_client_that_goes_away_cancels_its_request() -> None:
+    started, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: Exchange) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with listening(hang) as (_, port):
+        client = await RawClient.connect(port)
+        client.get("/")
+        await started.wait()
+
+        await client.close()
+
+        async with asyncio.timeout(5):
+            await cancelled.wait()
+
+
+async def test_a_slow_reader_holds_the_writer_back() -> None:
+    written = 0
+
+    async def flood(exchange: Exchange) -> None:
+        nonlocal written
+        exchange.start(200, JSON)
+        for _ in range(2000):
+            exchange.write(b"x" * 65536)
+            written += 1
+            await exchange.drained()
+        exchange.finish()
+
+    async with listening(flood) as (_, port):
+        client = await RawClient.connect(port)
+        client.get("/")
+        await client.head()
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+        assert written < 1000
+        total = 0
+        while part := await client.chunk():
+            total += len(part)
+        assert total == 2000 * 65536
+        await client.close()
+
+
+async def test_closing_ends_idle_connections_and_lets_a_running_answer_end() -> None:
+    release = asyncio.Event()
+
+    async def wait(exchange: Exchange) -> None:
+        if exchange.request.path == "/slow":
+            await release.wait()
+        exchange.send(200, JSON, b"{}")
+
+    async with listening(wait) as (listener, port):
+        idle, slow = await RawClient.connect(port), await RawClient.connect(port)
+        idle.get("/")
+        await idle.answer()
+        slow.get("/slow")
+        while len(listener.connections) < 2:  # noqa: ASYNC110 - the server has accepted both
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+
+        listener.close_idle()
+        assert await idle.closed()
+        release.set()
+
+        assert (await slow.answer()).status == 200
+        assert await slow.closed()
+        await idle.close()
+        await slow.close()
