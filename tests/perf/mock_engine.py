@@ -9,7 +9,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
 import uvloop
@@ -68,8 +68,8 @@ class MockConnection(asyncio.Protocol):
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
@@ -121,7 +121,8 @@ async def serve(host: str, port: int) -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     server = await loop.create_server(lambda: MockConnection(loop), host, port, backlog=2048)
-    print(f"mock engine on {server.sockets[0].getsockname()}", flush=True)
+    host, port = server.sockets[0].getsockname()[:2]
+    print(f"mock engine on {host} port {port}", flush=True)
     await ended.wait()
     server.close()
 
