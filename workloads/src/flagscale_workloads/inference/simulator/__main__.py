@@ -1,6 +1,8 @@
 """`python -m flagscale_workloads.inference.simulator --port P --served-model-name NAME`."""
 
+import signal
 import sys
+from types import FrameType
 
 import uvloop
 
@@ -9,6 +11,7 @@ from flagscale_workloads.inference.simulator.options import PROGRAM, OptionsErro
 
 def main() -> int:
     """Exit code 0: ended by SIGTERM; 2: arguments or address can't be honoured."""
+    signal.signal(signal.SIGTERM, _leave)
     try:
         options = parse_options(sys.argv[1:])
     except OptionsError as error:
@@ -27,6 +30,12 @@ def main() -> int:
     print(f"simulator: {options.served_model_name} on {host} port {port}", flush=True)
     uvloop.run(serve(options, listener))
     return 0
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    """Until the server listens to signals itself there is nothing to finish."""
+    del signum, frame
+    raise SystemExit(0)
 
 
 if __name__ == "__main__":

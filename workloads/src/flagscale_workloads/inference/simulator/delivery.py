@@ -70,7 +70,6 @@ class EventStream(Response):
         self._close = close
         self.background = None
         self.status_code = 200
-        self.body = b""
         self.init_headers({"content-type": "text/event-stream", "cache-control": "no-cache"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from types import FrameType
+from typing import Final
 
 import uvicorn
 
@@ -17,6 +18,8 @@ from flagscale_workloads.inference.simulator.faults import FaultScript
 from flagscale_workloads.inference.simulator.options import Options
 from flagscale_workloads.inference.simulator.phase import Life
 from flagscale_workloads.inference.simulator.scheduler import Scheduler
+
+_BACKLOG: Final = 2048
 
 
 class _Server(uvicorn.Server):
@@ -35,12 +38,13 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound; OSError when the port is taken."""
+    """A socket that takes connections already; OSError when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise
@@ -57,6 +61,7 @@ async def serve(options: Options, listener: socket.socket) -> None:
         build_app(parts),
         http="httptools",
         ws="none",
+        backlog=_BACKLOG,
         lifespan="off",
         log_level="warning",
         access_log=False,
