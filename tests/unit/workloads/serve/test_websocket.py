@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSServerHandshakeError
 
 from support.gateways import CHAT, HELLO, RunningGateway, running_gateway
-from support.scripted_engine import scripted_engine
+from support.scripted_engine import ScriptedEngine, scripted_engine
 
 
 @asynccontextmanager
@@ -25,15 +25,26 @@ async def chatting(
         yield socket
 
 
+@asynccontextmanager
+async def chat_over(
+    *script: str, **config: Any
+) -> AsyncIterator[tuple[ScriptedEngine, RunningGateway, ClientWebSocketResponse]]:
+    async with (
+        scripted_engine(*script) as engine,
+        running_gateway(engine.port, **config) as gateway,
+        chatting(gateway) as socket,
+    ):
+        yield engine, gateway, socket
+
+
 async def ask(socket: ClientWebSocketResponse, id_: str, **body: Any) -> None:
     await socket.send_json({"type": "request", "id": id_, "body": HELLO | body})
 
 
 async def test_a_streamed_chat_comes_as_events_and_done() -> None:
-    async with scripted_engine("stream") as engine, running_gateway(engine.port) as gateway:
-        async with chatting(gateway) as socket:
-            await ask(socket, "a", stream=True)
-            frames = [await socket.receive_json() for _ in range(4)]
+    async with chat_over("stream") as (_, _, socket):
+        await ask(socket, "a", stream=True)
+        frames = [await socket.receive_json() for _ in range(4)]
 
     assert [frame["type"] for frame in frames] == ["event"] * 3 + ["done"]
     assert {frame["id"] for frame in frames} == {"a"}
@@ -41,21 +52,19 @@ async def test_a_streamed_chat_comes_as_events_and_done() -> None:
 
 
 async def test_a_whole_answer_comes_as_one_response() -> None:
-    async with scripted_engine() as engine, running_gateway(engine.port) as gateway:
-        async with chatting(gateway) as socket:
-            await ask(socket, "a")
-            frame = await socket.receive_json()
+    async with chat_over() as (engine, _, socket):
+        await ask(socket, "a")
+        frame = await socket.receive_json()
 
     assert (frame["type"], frame["status"], frame["data"]["port"]) == ("response", 200, engine.port)
 
 
 async def test_a_stream_that_breaks_off_ends_with_an_error_frame_and_without_done() -> None:
-    async with scripted_engine("cut") as engine, running_gateway(engine.port) as gateway:
-        async with chatting(gateway) as socket:
-            await ask(socket, "a", stream=True)
-            frames = [await socket.receive_json() for _ in range(4)]
-            await ask(socket, "b")
-            after = await socket.receive_json()
+    async with chat_over("cut") as (_, _, socket):
+        await ask(socket, "a", stream=True)
+        frames = [await socket.receive_json() for _ in range(4)]
+        await ask(socket, "b")
+        after = await socket.receive_json()
 
     assert [frame["type"] for frame in frames] == ["event"] * 3 + ["error"]
     assert frames[-1]["error"]["code"] == "upstream_lost"
@@ -63,17 +72,16 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_frame_and_without_don
 
 
 async def test_a_cancelled_request_ends_at_the_engine_and_others_go_on() -> None:
-    async with scripted_engine("endless", "ok") as engine, running_gateway(engine.port) as gateway:
-        async with chatting(gateway) as socket:
-            await ask(socket, "long", stream=True)
-            assert (await socket.receive_json())["type"] == "event"
-            await socket.send_json({"type": "cancel", "id": "long"})
-            cancelled = await socket.receive_json()
-            async with asyncio.timeout(1):
-                await engine.gone.wait()
-            await ask(socket, "short")
-            answer = await socket.receive_json()
-            loads = gateway.loads()
+    async with chat_over("endless", "ok") as (engine, gateway, socket):
+        await ask(socket, "long", stream=True)
+        assert (await socket.receive_json())["type"] == "event"
+        await socket.send_json({"type": "cancel", "id": "long"})
+        cancelled = await socket.receive_json()
+        async with asyncio.timeout(1):
+            await engine.gone.wait()
+        await ask(socket, "short")
+        answer = await socket.receive_json()
+        loads = gateway.loads()
 
     assert (cancelled["type"], cancelled["id"]) == ("cancelled", "long")
     assert (answer["type"], answer["id"]) == ("response", "short")
@@ -81,11 +89,12 @@ async def test_a_cancelled_request_ends_at_the_engine_and_others_go_on() -> None
 
 
 async def test_a_client_that_leaves_cancels_all_its_requests() -> None:
-    async with scripted_engine("hang") as engine, running_gateway(engine.port) as gateway:
-        async with chatting(gateway) as socket:
-            await ask(socket, "a")
-            while not engine.requests:  # noqa: ASYNC110 - the engine has it
-                await asyncio.sleep(0.01)
+    async with chat_over("hang") as (engine, gateway, socket):
+        await ask(socket, "a")
+        while not engine.requests:  # noqa: ASYNC110 - the engine has it
+            await asyncio.sleep(0.01)
+
+        await socket.close()
 
         async with asyncio.timeout(1):
             await engine.gone.wait()
@@ -107,23 +116,21 @@ async def test_a_client_that_leaves_cancels_all_its_requests() -> None:
 async def test_a_wrong_frame_is_told_and_the_connection_stays(
     text: str, id_: str | None, field: str | None
 ) -> None:
-    async with scripted_engine() as engine, running_gateway(engine.port) as gateway:
-        async with chatting(gateway) as socket:
-            await socket.send_str(text)
-            frame = await socket.receive_json()
-            await ask(socket, "after")
-            after = await socket.receive_json()
+    async with chat_over() as (_, _, socket):
+        await socket.send_str(text)
+        frame = await socket.receive_json()
+        await ask(socket, "after")
+        after = await socket.receive_json()
 
     assert (frame["type"], frame["id"], frame["error"]["param"]) == ("error", id_, field)
     assert after["type"] == "response"
 
 
 async def test_an_id_in_use_is_refused() -> None:
-    async with scripted_engine("hang") as engine, running_gateway(engine.port) as gateway:
-        async with chatting(gateway) as socket:
-            await ask(socket, "a")
-            await ask(socket, "a")
-            frame = await socket.receive_json()
+    async with chat_over("hang") as (_, _, socket):
+        await ask(socket, "a")
+        await ask(socket, "a")
+        frame = await socket.receive_json()
 
     assert "in use" in frame["error"]["message"]
 
@@ -165,19 +172,19 @@ async def test_keys_and_limits_hold_for_each_request_on_the_socket(tmp_path: Pat
 
 
 async def test_draining_lets_a_running_request_end_and_asks_to_connect_again() -> None:
+    short = {"firstByteTimeoutSeconds": 0.5, "retries": 0}
     async with (
-        scripted_engine("hang") as engine,
-        running_gateway(engine.port, gateway={"firstByteTimeoutSeconds": 0.5, "retries": 0}) as gw,
+        chat_over("hang", gateway=short) as (engine, gateway, busy),
+        chatting(gateway) as idle,
     ):
-        async with chatting(gw) as idle, chatting(gw) as busy:
-            await ask(busy, "a")
-            while not engine.requests:  # noqa: ASYNC110 - the engine has it
-                await asyncio.sleep(0.01)
-            stopping = asyncio.create_task(gw.service.stop())
-            await idle.receive()
-            frame = await busy.receive_json()
-            await busy.receive()
-            await stopping
+        await ask(busy, "a")
+        while not engine.requests:  # noqa: ASYNC110 - the engine has it
+            await asyncio.sleep(0.01)
+        stopping = asyncio.create_task(gateway.service.stop())
+        await idle.receive()
+        frame = await busy.receive_json()
+        await busy.receive()
+        await stopping
 
     assert (idle.close_code, busy.close_code) == (1012, 1012)
     assert frame["type"] == "error"
