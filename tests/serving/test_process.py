@@ -1,0 +1,125 @@
+"""`python -m flagscale_workloads.serve CONFIG` as a person runs it."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from openai import AsyncOpenAI
+
+CONFIG: dict[str, Any] = {
+    "model": {"name": "sim", "path": "/tmp"},
+    "engine": {"name": "simulator", "contextLength": 4096},
+    "processes": {"count": 2},
+    "gateway": {"port": 0},
+}
+
+
+class ServeProcess:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.said: list[str] = []
+
+    @classmethod
+    async def start(cls, folder: Path, config: Any) -> "ServeProcess":
+        path = folder / "serve.yaml"
+        path.write_text(config if isinstance(config, str) else json.dumps(config))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "flagscale_workloads.serve", str(path)),
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ,
+        )
+        return cls(process)
+
+    async def until(self, words: str) -> str:
+        assert self.process.stderr
+        async with asyncio.timeout(60):
+            while line := (await self.process.stderr.readline()).decode():
+                self.said.append(line.rstrip())
+                if words in line:
+                    return line.strip()
+        raise AssertionError("\n".join(self.said))
+
+    async def end(self) -> int:
+        assert self.process.stderr
+        async with asyncio.timeout(60):
+            rest = await self.process.stderr.read()
+            self.said += rest.decode().splitlines()
+            return await self.process.wait()
+
+
+async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -> None:
+    serve = await ServeProcess.start(tmp_path, CONFIG)
+    url = (await serve.until("ready at")).rpartition(" ")[2]
+    engines = psutil.Process(serve.process.pid).children(recursive=True)
+    async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        messages: Any = [{"role": "user", "content": "hello"}]
+        models = [model.id async for model in client.models.list()]
+        chat = await client.chat.completions.create(model="sim", messages=messages, max_tokens=5)
+        stream = await client.chat.completions.create(
+            model="sim", messages=messages, max_tokens=5, stream=True
+        )
+        streamed = [c.choices[0].delta.content or "" async for c in stream if c.choices]
+        vectors = await client.embeddings.create(model="sim", input=["a", "b"])
+
+    serve.process.send_signal(signal.SIGTERM)
+
+    assert await serve.end() == 0
+    assert models == ["sim"]
+    assert "".join(streamed) == chat.choices[0].message.content
+    assert len(vectors.data) == 2
+    assert len(engines) == 2
+    assert not any(engine.is_running() for engine in engines)
+
+
+async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: Path) -> None:
+    serve = await ServeProcess.start(tmp_path, CONFIG | {"processes": {"count": 1, "restarts": 1}})
+    for _ in range(2):
+        await serve.until("simulator-0: ready")
+        (engine,) = psutil.Process(serve.process.pid).children()
+        engine.kill()
+
+    assert await serve.end() == 1
+    said = "\n".join(serve.said)
+    assert "ended with signal 9" in said
+    assert "processes.restarts: spent, got 1" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("model: [", "not valid YAML"),
+        ({"engine": {"name": "simulater"}}, "engine.name: "),
+        ({"engine": {"name": "simulator", "tensorParallel": 2}}, "engine.tensorParallel: "),
+        ({"engine": {"name": "simulator", "extraArgs": {"speeed": 2}}}, "did you mean speed?"),
+        ({"gateway": {"port": 99999}}, "gateway.port: "),
+        ({"auth": {"keysFile": "/none/keys.json"}}, "auth.keysFile: "),
+        ({"surprise": 1}, "surprise: "),
+    ],
+)
+async def test_a_wrong_configuration_is_one_clear_message(
+    tmp_path: Path, change: Any, told: str
+) -> None:
+    config = change if isinstance(change, str) else CONFIG | change
+    serve = await ServeProcess.start(tmp_path, config)
+
+    assert await serve.end() == 1
+    said = "\n".join(serve.said)
+    assert told in said
+    assert "Traceback" not in said
+
+
+async def test_an_engine_that_can_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+    engine = {"name": "simulator", "extraArgs": {"die-after-requests": 0}}
+    config = CONFIG | {"engine": engine, "processes": {"count": 1, "restarts": 0}}
+    serve = await ServeProcess.start(tmp_path, config)
+
+    assert await serve.end() == 1
+    assert "Traceback" not in "\n".join(serve.said)
+    assert "simulator-0: " in "\n".join(serve.said)
