@@ -66,6 +66,12 @@ def parse_options(arguments: Sequence[str]) -> Options:
     return options
 
 
+def option_names() -> frozenset[str]:
+    """Names of all options, without dashes before them."""
+    known = build_parser().parse_args(["--port=0", "--served-model-name=any"])
+    return frozenset(name.replace("_", "-") for name in vars(known))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All options with their defaults."""
     parser = _Parser(
@@ -111,7 +117,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--startup-s", type=span, default=0.0, help="seconds until /health says 200")
     add("--grace-s", type=span, default=15.0, help="seconds for running requests after SIGTERM")
-    add("--speed", type=_number(float, at_least=1e-6), default=1.0, help="multiplies all speeds")
+    add(
+        "--speed",
+        type=_number(float, at_least=1e-6),
+        default=1.0,
+        help="divides all times but the grace",
+    )
     _add_faults(parser)
     return parser  # fmt: skip
 
