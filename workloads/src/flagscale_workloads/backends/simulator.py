@@ -1,6 +1,5 @@
 """The simulator as an engine: no model, no GPU, the same answers each time."""
 
-import argparse
 import difflib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -17,7 +16,7 @@ from flagscale_workloads.backends.adapter import (
 from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.inference.simulator.options import (
     OptionsError,
-    build_parser,
+    option_names,
     parse_options,
 )
 
@@ -72,9 +71,8 @@ class SimulatorAdapter(BackendAdapter):
             *("--served-model-name", placement.served_name),
             *_settings(engine),
         ]
-        known = _known_options(build_parser())
         for name, value in engine.extra_args.items():
-            arguments += _further(name, value, known, arguments)
+            arguments += _further(name, value, arguments)
         return Launch((str(placement.python), "-m", _MODULE, *arguments))
 
 
@@ -85,12 +83,7 @@ def _settings(engine: EngineSpec) -> Iterator[str]:
             yield from (f"--{option}", str(value))
 
 
-def _known_options(parser: argparse.ArgumentParser) -> list[str]:
-    options = (text for action in parser._actions for text in action.option_strings)
-    return [text.removeprefix("--") for text in options if text.startswith("--")]
-
-
-def _further(name: str, value: object, known: list[str], before: list[str]) -> tuple[str, str]:
+def _further(name: str, value: object, before: list[str]) -> tuple[str, str]:
     """An argument by the simulator's own name, checked by the simulator's own parser."""
     where, option = f"engine.extraArgs.{name}", name.replace("_", "-")
     for field, taken in _SETTINGS.items():
@@ -101,8 +94,9 @@ def _further(name: str, value: object, known: list[str], before: list[str]) -> t
             )
     if option in _PLACEMENT:
         raise EngineConfigError(f"{where}: is set by whoever starts it, got {value}; remove it")
-    if option not in known:
-        near = difflib.get_close_matches(option, sorted({*known} - _PLACEMENT), n=1)
+    free = option_names() - _PLACEMENT
+    if option not in free:
+        near = difflib.get_close_matches(option, sorted(free), n=1)
         remedy = f"did you mean {near[0]}?" if near else "remove it"
         raise EngineConfigError(f"{where}: no option of the simulator, got {value}; {remedy}")
     pair = (f"--{option}", str(value))

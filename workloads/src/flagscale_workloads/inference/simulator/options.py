@@ -66,6 +66,12 @@ def parse_options(arguments: Sequence[str]) -> Options:
     return options
 
 
+def option_names() -> frozenset[str]:
+    """Names of all options, without dashes before them."""
+    known = build_parser().parse_args(["--port=0", "--served-model-name=any"])
+    return frozenset(name.replace("_", "-") for name in vars(known))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All options with their defaults."""
     parser = _Parser(
@@ -74,46 +80,47 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    count, span = _number(int, at_least=1), _number(float, at_least=0)
-    limits, costs = Limits(), Costs()
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=_number(int, at_least=0, at_most=65535), required=True, help="0: any free")
-    add("--served-model-name", required=True, help="name that clients ask for")
-    add("--context-length", type=count, default=32768, help="tokens of a request, with its answer")
-    add("--max-concurrency", type=count, default=limits.max_running, help="running requests")
-    add(
-        "--kv-cache-tokens",
-        type=_number(int, at_least=BLOCK_TOKENS),
-        default=limits.kv_cache_tokens,
-        help="tokens that the KV cache holds",
-    )
-    add(
-        "--step-prefill-tokens",
-        type=count,
-        default=limits.step_prefill_tokens,
-        help="prompt tokens computed per step",
-    )
-    add("--answer-tokens", type=count, default=64, help="length of an answer that nothing cuts")
-    add("--seed", type=int, default=0, help="seed of requests that bring none")
-    add(
-        "--prefill-s-per-token",
-        type=span,
-        default=costs.prefill_s_per_token,
-        help="seconds per prompt token that is not cached",
-    )
-    add("--decode-s", type=span, default=costs.decode_s, help="seconds of a step with answers")
-    add(
-        "--decode-s-per-sequence",
-        type=span,
-        default=costs.decode_s_per_sequence,
-        help="seconds added per answer under way",
-    )
-    add("--startup-s", type=span, default=0.0, help="seconds until /health says 200")
-    add("--grace-s", type=span, default=15.0, help="seconds for running requests after SIGTERM")
-    add("--speed", type=_number(float, at_least=1e-6), default=1.0, help="multiplies all speeds")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    port = _number(int, at_least=0, at_most=65535)
+    parser.add_argument("--port", type=port, required=True, help="0: any free")
+    parser.add_argument("--served-model-name", required=True, help="name that clients ask for")
+    _add_sizes(parser)
+    _add_times(parser)
     _add_faults(parser)
-    return parser  # fmt: skip
+    return parser
+
+
+def _add_sizes(parser: argparse.ArgumentParser) -> None:
+    limits = Limits()
+
+    def size(name: str, default: int, text: str, *, at_least: int = 1) -> None:
+        kind = _number(int, at_least=at_least)
+        parser.add_argument(name, type=kind, default=default, help=text)
+
+    size("--context-length", 32768, "tokens of a request, with its answer")
+    size("--max-concurrency", limits.max_running, "running requests")
+    cached = "tokens that the KV cache holds"
+    size("--kv-cache-tokens", limits.kv_cache_tokens, cached, at_least=BLOCK_TOKENS)
+    size("--step-prefill-tokens", limits.step_prefill_tokens, "prompt tokens computed per step")
+    size("--answer-tokens", 64, "length of an answer that nothing cuts")
+    size("--seed", 0, "seed of requests that bring none", at_least=0)
+
+
+def _add_times(parser: argparse.ArgumentParser) -> None:
+    costs = Costs()
+
+    def time(name: str, default: float, text: str, *, at_least: float = 0) -> None:
+        kind = _number(float, at_least=at_least)
+        parser.add_argument(name, type=kind, default=default, help=text)
+
+    uncached = "seconds per prompt token that is not cached"
+    time("--prefill-s-per-token", costs.prefill_s_per_token, uncached)
+    time("--decode-s", costs.decode_s, "seconds of a step with answers")
+    each = "seconds added per answer under way"
+    time("--decode-s-per-sequence", costs.decode_s_per_sequence, each)
+    time("--startup-s", 0.0, "seconds until /health says 200")
+    time("--grace-s", 15.0, "seconds for running requests after SIGTERM")
+    time("--speed", 1.0, "divides all times but the grace", at_least=1e-6)
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def serve(options: Options, listener: socket.socket) -> None:
     """Answer until SIGTERM and at most `grace_s` beyond it."""
-    script, life = FaultScript(options.faults), Life(options.startup_s)
+    script, life = FaultScript(options.faults), Life(options.startup_s / options.speed)
     engine = Engine(Scheduler(options.costs, options.limits), script, speed=options.speed)
     author = Author(options.served_model_name, options.seed, options.answer_tokens)
     parts = Parts(author, engine, script, life, options.request_tokens, os._exit)
