@@ -89,9 +89,7 @@ def test_the_version_is_found_without_starting_the_interpreter(name: Any) -> Non
 def test_the_engines_parser_takes_every_launch_and_understands_it(name: Any, ask: Any) -> None:
     made = launches(name)
     assert len(made) >= 4
-    for (field, value, words), answer in zip(
-        made, ask([words for *_, words in made]), strict=True
-    ):
+    for (field, value, words), answer in zip(made, ask([words for *_, words in made]), strict=True):
         assert "error" not in answer, (words, answer)
         destination = DESTINATIONS[name].get(field)
         if destination:

@@ -17,8 +17,8 @@ from support.cluster.paths import folders
 from support.cluster.progress import timed
 from support.images.roles import content_key
 
-STEPS: Final = 60
-BATCH: Final = 8
+STEPS: Final = 40
+BATCH: Final = 4
 SEQUENCE_TOKENS: Final = 128
 CONTEXT_TOKENS: Final = 4096
 SPEC: Final = TrainerSpec.model_validate(
