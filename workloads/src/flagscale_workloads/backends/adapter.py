@@ -10,6 +10,7 @@ from flagscale_api.v1alpha1.engine import EngineSpec
 from flagscale_workloads.backends.arguments import NO_ARGUMENTS, ArgumentTable
 from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.backends.extra import check_extra
+from flagscale_workloads.backends.stored import check_stored
 
 Feature = Literal[
     "chat",
@@ -139,6 +140,10 @@ class BackendAdapter(ABC):
             if value not in allowed_values:
                 raise refusal(setting, value, f"{self.name} takes {_any_of(allowed_values)}")
         check_extra(engine.extra_args, table=self.arguments, reserved=self.reserved)
+
+    def check_model(self, engine: EngineSpec, model: Path) -> None:
+        """Raise EngineConfigError when the model's files are not what the settings say; reads."""
+        check_stored(engine, model)
 
     @abstractmethod
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:

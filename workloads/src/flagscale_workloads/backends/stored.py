@@ -21,7 +21,9 @@ def check_stored(engine: EngineSpec, model: Path) -> None:
     Hugging Face folder or a GGUF file.
     """
     held = stored_quantization(model)
-    if held != engine.quantization:
+    # 16-bit numbers are not quantized: both words are true of them.
+    allowed = {held, "none"} if held == "f16" else {held}
+    if engine.quantization not in allowed:
         raise EngineConfigError(
             f"engine.quantization: {model} holds {held}, got {engine.quantization}; "
             f"set engine.quantization: {held}, or serve files with {engine.quantization} weights"

@@ -97,14 +97,17 @@ class VllmAdapter(BackendAdapter):
         "max_model_len": instead("contextLength"),
         "max_num_seqs": instead("maxConcurrency"),
         "dtype": instead("dtype"),
-        "quantization": instead("quantization"),
+        **dict.fromkeys(("quantization", "quantization_config"), instead("quantization")),
         "tensor_parallel_size": instead("tensorParallel"),
         "pipeline_parallel_size": instead("pipelineParallel"),
         "gpu_memory_utilization": instead("kvCacheFraction"),
         "kv_cache_memory_bytes": instead("kvCacheTokens or engine.kvCacheFraction"),
         "num_gpu_blocks_override": instead("kvCacheTokens"),
         "block_size": instead("kvCacheTokens"),
-        "speculative_config": instead("speculative"),
+        **dict.fromkeys(
+            ("speculative_config", "spec_method", "spec_model", "spec_tokens"),
+            instead("speculative"),
+        ),
         "seed": instead("seed"),
     }
     parser_environment: ClassVar[dict[str, str]] = {

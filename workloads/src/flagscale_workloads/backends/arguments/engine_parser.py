@@ -123,6 +123,8 @@ def _type(action: argparse.Action) -> str:
     name = getattr(kind, "__name__", "")
     if "bool" in name:
         return "bool"
+    if name.endswith("_int"):  # human_readable_int and its like
+        return "int"
     return names.get(kind, "json" if name == "_parse_json_object_arg" else "str")
 
 
