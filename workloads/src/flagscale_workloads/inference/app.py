@@ -12,12 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from flagscale_workloads.inference import responses
 from flagscale_workloads.inference.engine import InferenceEngine
 from flagscale_workloads.inference.errors import RequestError, internal, not_ready
 from flagscale_workloads.inference.events import ClientGone, Events, unless_gone
 from flagscale_workloads.inference.jobs import Event, TextPiece, is_last
+from flagscale_workloads.inference.open_requests import OpenRequests
 from flagscale_workloads.inference.protocol import (
     ChatRequest,
     CompletionRequest,
@@ -46,8 +48,7 @@ class EngineApp:
     def __init__(self, engine: InferenceEngine) -> None:
         self.engine = engine
         self.draining = False
-        self.open = 0
-        """Requests that are being answered."""
+        self.open = OpenRequests()
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -83,13 +84,11 @@ class EngineApp:
 
     def _endpoint(self, kind: type[Request]) -> Callable[[HttpRequest], Any]:
         async def answer(http: HttpRequest) -> Response:
-            self.open += 1
-            try:
-                return await self._answer(http, kind)
-            except ClientGone:
-                return Response(status_code=499)
-            finally:
-                self.open -= 1
+            with self.open:
+                try:
+                    return await self._answer(http, kind)
+                except ClientGone:
+                    return Response(status_code=499)
 
         return answer
 
@@ -104,32 +103,42 @@ class EngineApp:
             if isinstance(request, GenerationRequest) and request.stream:
                 first = await unless_gone(events.next(), _gone(http))
                 answer = self.engine.text_answer(request, given)
-                stream = self._stream(answer, first, events)
-                return StreamingResponse(stream, media_type="text/event-stream")
+                return _StreamedAnswer(_stream(answer, first, events), events, self.open)
             everything = await unless_gone(_all(events), _gone(http))
         except BaseException:
             events.cancel()
             raise
         return JSONResponse(self.engine.process_output(request, given, everything))
 
-    async def _stream(
-        self, answer: TextAnswer, first: Event, events: Events
-    ) -> AsyncIterator[bytes]:
-        """Server-sent events; a failure after the first one is told as an event of its own."""
-        self.open += 1
-        try:
-            for chunk in answer.start():
-                yield _sse(chunk)
-            async for piece in _with(first, events):
-                if isinstance(piece, TextPiece):
-                    for chunk in answer.chunks(piece):
-                        yield _sse(chunk)
-            yield b"data: [DONE]\n\n"
-        except RequestError as error:
-            yield _sse(error.as_json())
-        finally:
-            self.open -= 1
-            events.cancel()
+
+class _StreamedAnswer(StreamingResponse):
+    """Server-sent events; however it ends, even unread, the job is cancelled."""
+
+    def __init__(self, stream: AsyncIterator[bytes], events: Events, count: OpenRequests) -> None:
+        super().__init__(stream, media_type="text/event-stream")
+        self._events = events
+        self._count = count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._count:
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                self._events.cancel()
+
+
+async def _stream(answer: TextAnswer, first: Event, events: Events) -> AsyncIterator[bytes]:
+    """The events' text; a failure after the first one is told as an event of its own."""
+    try:
+        for chunk in answer.start():
+            yield _sse(chunk)
+        async for piece in _with(first, events):
+            if isinstance(piece, TextPiece):
+                for chunk in answer.chunks(piece):
+                    yield _sse(chunk)
+        yield b"data: [DONE]\n\n"
+    except RequestError as error:
+        yield _sse(error.as_json())
 
 
 async def _with(first: Event, events: Events) -> AsyncIterator[Event]:
@@ -159,9 +168,8 @@ async def _body(http: HttpRequest) -> bytes:
 
 
 def _sse(data: dict[str, Any]) -> bytes:
-    return (
-        b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
-    )
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return f"data: {text}\n\n".encode()
 
 
 async def _refused(_: HttpRequest, error: RequestError) -> Response:

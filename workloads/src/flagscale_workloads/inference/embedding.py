@@ -53,7 +53,8 @@ class EncoderModel:
         self.context_length = context_length(read_config(settings.model), settings)
         self.pooling: Pooling = read_pooling(settings.model)
         # transformers decorates its classes in a way that type checkers see as untyped.
-        self.network: Any = AutoModel.from_pretrained(
+        make: Any = AutoModel
+        self.network = make.from_pretrained(
             str(settings.model),
             local_files_only=True,
             trust_remote_code=False,
@@ -138,8 +139,11 @@ class Embedding:
     def step(self) -> None:
         """Compute the next inputs, in order, as many as fit a batch."""
         self._requests = deque(r for r in self._requests if not r.job.cancelled)
-        todo = [(request, tokens) for request in self._requests
-                for tokens in request.sequences[len(request.vectors):]][: self._limit.rows]  # fmt: skip
+        todo = [
+            (request, tokens)
+            for request in self._requests
+            for tokens in request.sequences[len(request.vectors) :]
+        ][: self._limit.rows]
         if todo:
             self._started = len({id(request) for request, _ in todo})
             vectors = self._compute([tokens for _, tokens in todo])

@@ -28,10 +28,10 @@ def pipeline_class(folder: Path) -> Any:  # noqa: ANN401 - one of a hundred clas
         if isinstance(entry, list) and entry[0] not in (None, *_LIBRARIES):
             msg = f"{_INDEX} {name}: code of its own, got {entry[0]}; only {_LIBRARIES} are loaded"
             raise LoadError(msg)
-    name = index.get("_class_name")
-    found = getattr(diffusers, name, None) if isinstance(name, str) else None
+    chosen = index.get("_class_name")
+    found = getattr(diffusers, chosen, None) if isinstance(chosen, str) else None
     if not (isinstance(found, type) and issubclass(found, diffusers.DiffusionPipeline)):
-        msg = f"{_INDEX} _class_name: no pipeline of diffusers, got {name}; convert the model"
+        msg = f"{_INDEX} _class_name: no pipeline of diffusers, got {chosen}; convert the model"
         raise LoadError(msg)
     return found
 

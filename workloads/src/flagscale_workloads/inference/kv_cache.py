@@ -71,7 +71,8 @@ class BatchCache:
         self.lengths = [self.lengths[row] for row in rows]
 
     def _put(self, tensors: Sequence[Any]) -> None:
-        for layer, (keys, values) in zip(self.kv.layers, tensors, strict=True):
+        layers: list[Layer] = self.kv.layers
+        for layer, (keys, values) in zip(layers, tensors, strict=True):
             layer.keys, layer.values = keys, values
 
 

@@ -129,9 +129,15 @@ def image_input(request: ImageRequest, *, seed: int, multiple: int) -> ImageInpu
                 f"up to {MAX_IMAGE_SIDE}"
             )
             raise RequestError(msg, param="size", code="invalid_value")
-    chosen = seed if request.seed is None else request.seed
-    about = {"steps": request.steps, "guidance": request.guidance}
-    return ImageInput(request.prompt, request.n, chosen, width, height, **about)
+    return ImageInput(
+        prompt=request.prompt,
+        count=request.n,
+        seed=seed if request.seed is None else request.seed,
+        width=width,
+        height=height,
+        steps=request.steps,
+        guidance=request.guidance,
+    )
 
 
 class Seeds:

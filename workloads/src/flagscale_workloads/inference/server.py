@@ -7,15 +7,13 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import uvicorn
 
 from flagscale_workloads.inference.app import EngineApp
 from flagscale_workloads.inference.engine import InferenceEngine
 from flagscale_workloads.inference.errors import LoadError
-
-_POLL_S: Final = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +47,8 @@ async def serve(engine: InferenceEngine, *, listener: socket.socket, grace_s: fl
     if not failed:
         await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
     app.draining = True
-    await _drain(app, grace_s=grace_s)
+    if not await app.open.ended(timeout_s=grace_s):
+        log.warning("%d requests are cut off after %s s", app.open.count, grace_s)
     engine.close()
     server.should_exit = True
     await serving
@@ -77,12 +76,3 @@ def _load_in_thread(engine: InferenceEngine) -> "asyncio.Future[str | None]":
 
     threading.Thread(target=load, name="load", daemon=True).start()
     return done
-
-
-async def _drain(app: EngineApp, *, grace_s: float) -> None:
-    """Wait until all requests are answered, or the time is over."""
-    end = asyncio.get_running_loop().time() + grace_s
-    while app.open and asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(_POLL_S)
-    if app.open:
-        log.warning("%d requests are cut off after %s s", app.open, grace_s)

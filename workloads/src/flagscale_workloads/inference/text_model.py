@@ -37,7 +37,8 @@ class TextModel:
         self.tokenizer = load_tokenizer(folder)
         self.context_length = context_length(read_config(folder), settings)
         # transformers decorates its classes in a way that type checkers see as untyped.
-        self.network: Any = AutoModelForCausalLM.from_pretrained(
+        make: Any = AutoModelForCausalLM
+        self.network = make.from_pretrained(
             str(folder),
             local_files_only=True,
             trust_remote_code=False,
