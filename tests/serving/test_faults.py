@@ -26,9 +26,9 @@ def engine(gateway: RunningGateway, number: int) -> str:
 
 
 async def set_faults(url: str, **faults: Any) -> None:
-    async with aiohttp.ClientSession() as session:
-        async with session.post(f"{url}/simulator/faults", json=faults) as answer:
-            assert answer.status == 200, await answer.text()
+    path = f"{url}/simulator/faults"
+    async with aiohttp.ClientSession() as session, session.post(path, json=faults) as answer:
+        assert answer.status == 200, await answer.text()
 
 
 async def state(url: str) -> dict[str, int]:
@@ -99,7 +99,7 @@ async def test_a_cancel_reaches_the_engine_within_a_second(
         body = HELLO | {"model": "sim", "stream": stream, "max_tokens": 10_000}
         url = f"http://127.0.0.1:{gateway.port}{CHAT}"
         asking = asyncio.create_task(session.post(url, json=body))
-        while not (await state(engine(gateway, 0)))["running"]:
+        while not (await state(engine(gateway, 0)))["running"]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         if stream:
             (await asking).close()
@@ -107,7 +107,7 @@ async def test_a_cancel_reaches_the_engine_within_a_second(
             asking.cancel()
 
         async with asyncio.timeout(1):
-            while (await state(engine(gateway, 0)))["running"]:
+            while (await state(engine(gateway, 0)))["running"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert gateway.loads() == [0]
 

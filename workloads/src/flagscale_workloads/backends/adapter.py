@@ -139,6 +139,10 @@ class BackendAdapter(ABC):
             value = getattr(engine, setting)
             if value not in allowed_values:
                 raise refusal(setting, value, f"{self.name} takes {_any_of(allowed_values)}")
+        self.check_extra_args(engine)
+
+    def check_extra_args(self, engine: EngineSpec) -> None:
+        """Raise EngineConfigError for an argument that the engine's own parser refuses."""
         check_extra(engine.extra_args, table=self.arguments, reserved=self.reserved)
 
     def check_model(self, engine: EngineSpec, model: Path) -> None:

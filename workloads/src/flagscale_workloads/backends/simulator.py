@@ -65,15 +65,16 @@ class SimulatorAdapter(BackendAdapter):
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
         """The process for these settings; EngineConfigError for arguments it does not take."""
         self.check(engine, device=placement.device)
-        arguments = [
+        place = (
             *("--host", placement.host),
             *("--port", str(placement.port)),
             *("--served-model-name", placement.served_name),
-            *_settings(engine),
-        ]
-        for name, value in engine.extra_args.items():
-            arguments += _further(name, value, arguments)
-        return Launch((str(placement.python), "-m", _MODULE, *arguments))
+        )
+        return Launch((str(placement.python), "-m", _MODULE, *place, *_all_settings(engine)))
+
+    def check_extra_args(self, engine: EngineSpec) -> None:
+        """Raise EngineConfigError for what the simulator's own parser refuses."""
+        _all_settings(engine)
 
 
 def _settings(engine: EngineSpec) -> Iterator[str]:
@@ -81,6 +82,15 @@ def _settings(engine: EngineSpec) -> Iterator[str]:
         value = getattr(engine, field)
         if value is not None:
             yield from (f"--{option}", str(value))
+
+
+def _all_settings(engine: EngineSpec) -> list[str]:
+    """Neutral settings and extra arguments; each of the latter is parsed with those before it."""
+    arguments = list(_settings(engine))
+    anywhere = ["--port", "0", "--served-model-name", "any"]
+    for name, value in engine.extra_args.items():
+        arguments += _further(name, value, [*anywhere, *arguments])
+    return arguments
 
 
 def _further(name: str, value: object, before: list[str]) -> tuple[str, str]:

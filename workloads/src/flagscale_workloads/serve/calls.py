@@ -1,26 +1,36 @@
 """From a client's request to a call: parsed once, checked, and turned into what engines get."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import orjson
 
+from flagscale_workloads.backends.adapter import Feature
 from flagscale_workloads.serve.forward import Call
 from flagscale_workloads.serve.http.messages import HttpError
 from flagscale_workloads.serve.policies import RouteKey
 from flagscale_workloads.serve.prefix_index import PROMPT_LIMIT_CHARACTERS, block_hashes
 
-# The field that each endpoint can't do without.
-ENDPOINTS: Final = {
-    "/v1/chat/completions": "messages",
-    "/v1/completions": "prompt",
-    "/v1/embeddings": "input",
-    "/v1/rerank": "documents",
-    "/v1/responses": "input",
-    "/v1/images/generations": "prompt",
-}
+# The feature behind each endpoint, and the fields that it can't do without.
+ENDPOINTS: Final[Mapping[str, tuple[Feature, tuple[str, ...]]]] = MappingProxyType(
+    {
+        "/v1/chat/completions": ("chat", ("messages",)),
+        "/v1/completions": ("completions", ("prompt",)),
+        "/v1/embeddings": ("embeddings", ("input",)),
+        "/v1/rerank": ("rerank", ("query", "documents")),
+        "/v1/responses": ("responses", ("input",)),
+        "/v1/images/generations": ("images", ("prompt",)),
+    }
+)
 FORWARDED: Final = (b"traceparent", b"tracestate", b"x-request-id")
 Hashed = Literal["session", "prompt", "nothing"]
+
+
+def endpoints_of(features: Collection[Feature]) -> frozenset[str]:
+    """The paths that an engine with these features answers."""
+    return frozenset(path for path, (feature, _) in ENDPOINTS.items() if feature in features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +60,9 @@ class CallReader:
             raise HttpError(404, "model_not_found", message, "model")
         if not isinstance(document.get("stream", False), bool | None):
             raise invalid("stream", "must be true or false", document["stream"])
-        field = ENDPOINTS[endpoint]
-        if field not in document:
-            raise HttpError(400, "missing_field", f"{field}: is missing; give it", field)
+        for field in ENDPOINTS[endpoint][1]:
+            if field not in document:
+                raise HttpError(400, "missing_field", f"{field}: is missing; give it", field)
         if endpoint == "/v1/chat/completions":
             _check_messages(document["messages"])
 

@@ -39,6 +39,8 @@ class Gateway:
     metrics: GatewayMetrics
     registry: CollectorRegistry
     now: Callable[[], float]
+    endpoints: frozenset[str]
+    """Paths that the engine answers."""
     keys: KeyRing | None = None
     max_message_bytes: int = 4_194_304
     draining: bool = False
@@ -67,6 +69,8 @@ class Gateway:
 
     async def _route(self, exchange: Exchange, started_at: float) -> None:
         request = exchange.request
+        if request.path in ENDPOINTS and request.path not in self.endpoints:
+            raise self._not_served(request.path)
         if request.path in ENDPOINTS and request.method == "POST":
             await self._call(exchange, request, started_at)
         elif request.path == WEBSOCKET_PATH and wants_websocket(request):
@@ -78,6 +82,11 @@ class Gateway:
         else:
             message = f"{request.path[:200]}: no such path; see /openapi.json"
             raise HttpError(404, "not_found", message)
+
+    def _not_served(self, path: str) -> HttpError:
+        served = ", ".join(sorted(self.endpoints))
+        message = f"{path}: the engine of {self.model} does not have it; it has {served}"
+        return HttpError(404, "not_served", message)
 
     def client_of(self, request: Request) -> Client | None:
         """Who asks; None where no keys are asked for. Raises HttpError 401."""
@@ -134,7 +143,9 @@ class Gateway:
             self.client_of(request)
             exchange.send(200, JSON, orjson.dumps({"object": "list", "data": [self._model()]}))
         elif request.path == "/openapi.json":
-            exchange.send(200, JSON, orjson.dumps(document(self.model, keys=bool(self.keys))))
+            exchange.send(
+                200, JSON, orjson.dumps(document(self.model, self.endpoints, keys=bool(self.keys)))
+            )
         else:
             self._health(exchange)
 

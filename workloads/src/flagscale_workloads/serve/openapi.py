@@ -1,27 +1,29 @@
 """The OpenAPI document of the gateway: what it checks itself; engines take more fields."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 _JSON: Final = "application/json"
+_TEXT: Final = {"type": "string"}
+_TEXTS: Final = {"type": "array", "minItems": 1, "maxItems": 64, "items": _TEXT}
+_ONE_OR_MORE: Final = {"anyOf": [_TEXT, _TEXTS]}
 _MESSAGE: Final = {
     "type": "object",
-    "required": ["role"],
-    "properties": {"role": {"type": "string"}, "content": {}},
+    "required": ["role", "content"],
+    "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT},
 }
-# Path -> (summary, required field, its schema).
-_CALLS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
-    "/v1/chat/completions": (
-        "Answer a chat; also a WebSocket",
-        "messages",
-        {"type": "array", "minItems": 1, "items": _MESSAGE},
-    ),
-    "/v1/completions": ("Continue a prompt", "prompt", {}),
-    "/v1/embeddings": ("Embed texts", "input", {}),
-    "/v1/rerank": ("Order documents by a query", "documents", {}),
-    "/v1/responses": ("Answer by OpenAI's Responses API", "input", {}),
-    "/v1/images/generations": ("Make images", "prompt", {}),
+_MESSAGES: Final = {"type": "array", "minItems": 1, "items": _MESSAGE}
+# Path -> summary, and the schemas of its required fields. Engines take more fields and forms.
+_CALLS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "/v1/chat/completions": ("Answer a chat; also a WebSocket", {"messages": _MESSAGES}),
+    "/v1/completions": ("Continue a prompt", {"prompt": _TEXT}),
+    "/v1/embeddings": ("Embed texts", {"input": _ONE_OR_MORE}),
+    "/v1/rerank": ("Order documents by a query", {"query": _TEXT, "documents": _TEXTS}),
+    "/v1/responses": ("Answer by OpenAI's Responses API", {"input": _TEXT}),
+    "/v1/images/generations": ("Make images", {"prompt": _TEXT}),
 }
+_STREAMED: Final = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses"})
 _REFUSALS: Final = {
     "400": "Not valid; the error names the field.",
     "404": "The model is not served here, or the engine does not have this endpoint.",
@@ -36,9 +38,11 @@ _REFUSALS: Final = {
 }
 
 
-def document(model: str, *, keys: bool) -> dict[str, Any]:
-    """OpenAPI 3.1 for one served model."""
-    paths: dict[str, Any] = {path: {"post": _call(path, model, keys=keys)} for path in _CALLS}
+def document(model: str, endpoints: Collection[str], *, keys: bool) -> dict[str, Any]:
+    """OpenAPI 3.1 for one served model and the endpoints that its engine has."""
+    paths: dict[str, Any] = {
+        path: {"post": _call(path, model, keys=keys)} for path in sorted(endpoints)
+    }
     paths["/v1/models"] = {"get": _page("List the model", keys=keys)}
     paths["/health"] = {"get": _page("Whether a replica is ready", keys=False)}
     schemas = {"Error": _error_schema()}
@@ -54,17 +58,18 @@ def document(model: str, *, keys: bool) -> dict[str, Any]:
 
 
 def _call(path: str, model: str, *, keys: bool) -> dict[str, Any]:
-    summary, field, schema = _CALLS[path]
+    summary, required = _CALLS[path]
+    optional: dict[str, Any] = {"model": {"type": "string", "const": model}}
+    if path in _STREAMED:
+        optional["stream"] = {"type": ["boolean", "null"]}
     body = {
         "type": "object",
-        "required": [field],
-        "properties": {
-            "model": {"type": "string", "const": model},
-            "stream": {"type": ["boolean", "null"]},
-            field: schema,
-        },
+        "required": list(required),
+        "properties": {**optional, **required},
     }
-    answer = {_JSON: {"schema": {"type": "object"}}, "text/event-stream": {}}
+    answer: dict[str, Any] = {_JSON: {"schema": {"type": "object"}}}
+    if path in _STREAMED:
+        answer["text/event-stream"] = {}
     return {
         "summary": summary,
         "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from flagscale_api.runtime.serve import ServeConfig
 from flagscale_workloads.backends.adapter import BackendAdapter
 from flagscale_workloads.serve.api_keys import KeyRing
-from flagscale_workloads.serve.calls import CallReader, Hashed
+from flagscale_workloads.serve.calls import CallReader, Hashed, endpoints_of
 from flagscale_workloads.serve.deployment import Deployment
 from flagscale_workloads.serve.dispatch import Dispatcher
 from flagscale_workloads.serve.engine_metrics import EngineMetrics
@@ -63,7 +63,9 @@ class ServeEngine:
         registry.register(
             ReplicaCollector(self.replicas, lambda: self._dispatcher.waiting, now, own)
         )
-        self._gateway = _gateway(config, self._dispatcher, registry, now)
+        self._gateway = _gateway(
+            config, endpoints_of(adapter.capabilities.features), self._dispatcher, registry, now
+        )
         self._listener = Listener(
             handle=self.handle_request,
             now=now,
@@ -197,6 +199,7 @@ def _dispatcher(config: ServeConfig, replicas: ReplicaSet, now: Callable[[], flo
 
 def _gateway(
     config: ServeConfig,
+    endpoints: frozenset[str],
     dispatcher: Dispatcher,
     registry: CollectorRegistry,
     now: Callable[[], float],
@@ -227,6 +230,7 @@ def _gateway(
         metrics=metrics,
         registry=registry,
         now=now,
+        endpoints=endpoints,
         keys=KeyRing(Path(config.auth.keys_file), now) if config.auth else None,
         max_message_bytes=door.max_body_bytes,
     )
