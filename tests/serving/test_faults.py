@@ -2,21 +2,15 @@
 
 import asyncio
 from collections import Counter
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 import pytest
 
-from support.gateways import CHAT, HELLO, RunningGateway
+from support.gateways import CHAT, HELLO, RunningGateway, serving_simulators
 from support.load import Load, Record, drive
 
 RATE_PER_S = 50
-
-
-class Serving(Protocol):
-    def __call__(self, count: int, **config: Any) -> AbstractAsyncContextManager[RunningGateway]:
-        """See conftest."""
 
 
 def engine(gateway: RunningGateway, number: int) -> str:
@@ -54,10 +48,8 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-async def test_no_whole_answer_is_lost_while_engines_die_hang_and_slow_down(
-    serving: Serving,
-) -> None:
-    async with serving(3) as gateway:
+async def test_no_whole_answer_is_lost_while_engines_die_hang_and_slow_down() -> None:
+    async with serving_simulators(3) as gateway:
         records = await endings(gateway, stream=False, faults=FAULTS)
 
         assert len(records) > 200
@@ -65,8 +57,8 @@ async def test_no_whole_answer_is_lost_while_engines_die_hang_and_slow_down(
         assert sum(gateway.loads()) == 0
 
 
-async def test_no_stream_is_cut_without_an_error_event(serving: Serving) -> None:
-    async with serving(3, gateway={"idleTimeoutSeconds": 2}) as gateway:
+async def test_no_stream_is_cut_without_an_error_event() -> None:
+    async with serving_simulators(3, gateway={"idleTimeoutSeconds": 2}) as gateway:
         records = await endings(gateway, stream=True, faults=FAULTS)
 
         counted = Counter(r.ending for r in records)
@@ -75,8 +67,8 @@ async def test_no_stream_is_cut_without_an_error_event(serving: Serving) -> None
         assert sum(gateway.loads()) == 0
 
 
-async def test_draining_loses_nothing_that_was_taken_in(serving: Serving) -> None:
-    async with serving(2) as gateway:
+async def test_draining_loses_nothing_that_was_taken_in() -> None:
+    async with serving_simulators(2) as gateway:
         load = Load(RATE_PER_S, 3.0, "sim", stream=False, max_tokens=64, timeout_s=30)
         driving = asyncio.create_task(drive(f"http://127.0.0.1:{gateway.port}", load))
         await asyncio.sleep(1.5)
@@ -92,10 +84,8 @@ async def test_draining_loses_nothing_that_was_taken_in(serving: Serving) -> Non
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_cancel_reaches_the_engine_within_a_second(
-    serving: Serving, *, stream: bool
-) -> None:
-    async with serving(1) as gateway, aiohttp.ClientSession() as session:
+async def test_a_cancel_reaches_the_engine_within_a_second(*, stream: bool) -> None:
+    async with serving_simulators(1) as gateway, aiohttp.ClientSession() as session:
         body = HELLO | {"model": "sim", "stream": stream, "max_tokens": 10_000}
         url = f"http://127.0.0.1:{gateway.port}{CHAT}"
         asking = asyncio.create_task(session.post(url, json=body))
@@ -112,8 +102,8 @@ async def test_a_cancel_reaches_the_engine_within_a_second(
         assert gateway.loads() == [0]
 
 
-async def test_a_dead_engine_comes_back_and_serves(serving: Serving) -> None:
-    async with serving(1, gateway={"queue": {"timeoutSeconds": 20}}) as gateway:
+async def test_a_dead_engine_comes_back_and_serves() -> None:
+    async with serving_simulators(1, gateway={"queue": {"timeoutSeconds": 20}}) as gateway:
         await set_faults(engine(gateway, 0), die_after_requests=0)
         load = Load(5, 2.0, "sim", stream=False, max_tokens=4, timeout_s=30)
 

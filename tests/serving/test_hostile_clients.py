@@ -3,24 +3,17 @@
 import asyncio
 import os
 import sys
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol
 
 import aiohttp
 
-from support.gateways import CHAT, HELLO, RunningGateway
+from support.gateways import CHAT, HELLO, RunningGateway, serving_simulators
 from support.raw_http import RawClient
 
 SOCKETS = 1000
 # The gateway's own checks and those of HTTP. What a schema leaves open, engines may refuse, and
 # what it forbids, engines may take: the document is open on purpose.
 LEFT_OUT = "negative_data_rejection,positive_data_acceptance"
-
-
-class Serving(Protocol):
-    def __call__(self, count: int, **config: Any) -> AbstractAsyncContextManager[RunningGateway]:
-        """See conftest."""
 
 
 async def answers(gateway: RunningGateway) -> bool:
@@ -31,8 +24,8 @@ async def answers(gateway: RunningGateway) -> bool:
     return status == 200
 
 
-async def test_a_thousand_idle_websockets_leave_the_door_open(serving: Serving) -> None:
-    async with serving(1) as gateway, aiohttp.ClientSession() as session:
+async def test_a_thousand_idle_websockets_leave_the_door_open() -> None:
+    async with serving_simulators(1) as gateway, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{gateway.port}{CHAT}"
         sockets = [await session.ws_connect(url) for _ in range(SOCKETS)]
 
@@ -46,8 +39,8 @@ async def test_a_thousand_idle_websockets_leave_the_door_open(serving: Serving) 
                 group.create_task(socket.close())
 
 
-async def test_slow_and_broken_requests_do_not_hold_up_others(serving: Serving) -> None:
-    async with serving(1) as gateway:
+async def test_slow_and_broken_requests_do_not_hold_up_others() -> None:
+    async with serving_simulators(1) as gateway:
         slow = [await gateway.connect() for _ in range(100)]
         for number, client in enumerate(slow):
             client.send((b"POST " + CHAT.encode() + b" HTTP/1.1\r\nhost: a\r\n")[: number + 1])
@@ -57,8 +50,8 @@ async def test_slow_and_broken_requests_do_not_hold_up_others(serving: Serving) 
             await client.close()
 
 
-async def test_a_body_over_the_limit_is_refused_before_it_is_read(serving: Serving) -> None:
-    async with serving(1, gateway={"maxBodyBytes": 2048}) as gateway:
+async def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
+    async with serving_simulators(1, gateway={"maxBodyBytes": 2048}) as gateway:
         client = await RawClient.connect(gateway.port)
         client.send(
             f"POST {CHAT} HTTP/1.1\r\nhost: a\r\ncontent-length: 999999999\r\n\r\n".encode()
@@ -70,11 +63,11 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(serving: Servi
 
 
 async def test_generated_requests_meet_no_server_error_and_no_broken_promise(
-    serving: Serving, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     engine = {"name": "simulator", "contextLength": 4096, "extraArgs": {"speed": 1000}}
     examples = os.environ.get("FUZZ_EXAMPLES", "40")
-    async with serving(1, engine=engine) as gateway:
+    async with serving_simulators(1, engine=engine) as gateway:
         process = await asyncio.create_subprocess_exec(
             *(str(Path(sys.executable).parent / "schemathesis"), "run"),
             f"http://127.0.0.1:{gateway.port}/openapi.json",

@@ -1,6 +1,8 @@
 """A gateway before given ports, without engine processes of its own."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -65,3 +67,30 @@ async def running_gateway(*ports: int, **config: Any) -> AsyncIterator[RunningGa
     finally:
         await service.stop()
         await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def serving_simulators(count: int, **config: Any) -> AsyncIterator[RunningGateway]:
+    """A gateway with so many simulators of its own, all ready."""
+    settings: dict[str, Any] = {
+        "model": {"name": "sim", "path": "/tmp"},
+        "engine": {"name": "simulator"},
+        "processes": {"count": count},
+        "routing": {"policy": "leastOutstanding"},
+        "health": {"intervalSeconds": 0.2, "timeoutSeconds": 1, "failures": 2},
+    }
+    gateway = {"port": 0, "drainTimeoutSeconds": 10} | config.pop("gateway", {})
+    parsed = ServeConfig.model_validate(settings | {"gateway": gateway} | config)
+    service = ServeEngine(
+        parsed,
+        adapter_of("simulator"),
+        device="cpu",
+        python=Path(sys.executable),
+        environ=os.environ,
+    )
+    port = await service.start_service()
+    try:
+        await service.deploy_model()
+        yield RunningGateway(service, port)
+    finally:
+        await service.stop()

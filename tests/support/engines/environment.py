@@ -41,9 +41,8 @@ class Environment:
         return (self.folder / READY).exists()
 
 
-def environment(engine: str, *, root: Path, cache: Path) -> Environment:
-    """The environment of an engine: a changed lock or Python makes another one."""
-    project = root / "images" / "engines" / engine
+def environment(engine: str, *, project: Path, cache: Path) -> Environment:
+    """The environment of a uv project: a changed lock or Python makes another one."""
     parts = [(name, (project / name).read_bytes()) for name in ("pyproject.toml", "uv.lock")]
     key = content_key([*parts, ("python", sys.version.encode())])
     return Environment(engine, project, cache / "engines" / f"{engine}-{key}")
@@ -54,8 +53,13 @@ def engine_python(engine: str) -> Path:
 
     Raises ClusterError with the end of the log when the build fails.
     """
+    return locked_python(engine, ROOT / "images" / "engines" / engine)
+
+
+def locked_python(engine: str, project: Path) -> Path:
+    """The interpreter of the environment that a uv project locks; see `engine_python`."""
     cache = folders(os.environ).cache
-    wanted = environment(engine, root=ROOT, cache=cache)
+    wanted = environment(engine, project=project, cache=cache)
     if not wanted.ready:
         with locked(cache / "locks" / f"engine-{engine}", f"installing {engine}"):
             if not wanted.ready:
