@@ -16,7 +16,8 @@ def option(command: tuple[str, ...], name: str) -> str | None:
 def test_vllm_on_cpu_has_this_command_line(launch: Launcher) -> None:
     made = launch("vllm", contextLength=2048, maxConcurrency=4, dtype="float32", seed=7)
     assert made.command == (
-        "/engine/bin/python", "-m", "vllm.entrypoints.launchers.api_server.entry", "--model=/models/m",
+        "/engine/bin/python", "-m", "vllm.entrypoints.launchers.api_server.entry",
+        "--model=/models/m",
         "--served-model-name=served", "--host=127.0.0.1", "--port=8123", "--dtype=float32",
         "--max-model-len=2048", "--max-num-seqs=4", "--tensor-parallel-size=1",
         "--pipeline-parallel-size=1", "--seed=7", "--kv-cache-memory-bytes=4294967296",
