@@ -51,14 +51,13 @@ class Served:
         return sum(values)
 
 
-def spec_of(name: EngineName) -> EngineSpec:
-    return EngineSpec.model_validate(
-        {"name": name, "device": "cpu", "contextLength": CONTEXT, "seed": 7, **CASES[name]}
-    )
+def spec_of(name: EngineName, **fields: object) -> EngineSpec:
+    common = {"name": name, "device": "cpu", "contextLength": CONTEXT, "seed": 7}
+    return EngineSpec.model_validate({**common, **CASES[name], **fields})
 
 
-def start(name: EngineName, folder: Path) -> Served:
-    adapter, spec, port = adapter_of(name), spec_of(name), free_port()
+def start(name: EngineName, folder: Path, **fields: object) -> Served:
+    adapter, spec, port = adapter_of(name), spec_of(name, **fields), free_port()
     model = tiny_gguf() if name == "llamacpp" else tiny_model()
     adapter.check_model(spec, model)
     placement = Placement(
