@@ -40,9 +40,7 @@ def test_an_engine_answers_without_http(start: Start, llama: Path) -> None:
     assert usage["total_tokens"] == usage["prompt_tokens"] + 8
 
 
-def test_a_conversation_goes_through_the_template_or_a_plain_one(
-    start: Start, llama: Path
-) -> None:
+def test_a_conversation_goes_through_the_template_or_a_plain_one(start: Start, llama: Path) -> None:
     engine = start(llama)
     given = engine.process_input(chat("hi"))
     assert isinstance(given, GenerationInput)
