@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import ClassVar, Final, Literal
 
 from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_workloads.backends.arguments import NO_ARGUMENTS, ArgumentTable
+from flagscale_workloads.backends.errors import EngineConfigError
+from flagscale_workloads.backends.extra import check_extra
+from flagscale_workloads.backends.stored import check_stored
 
 Feature = Literal[
     "chat",
@@ -18,7 +22,18 @@ Feature = Literal[
     "logprobs",
     "tool_calls",
     "json_schema",
+    "stream_usage",
+    "request_seed",
+    "abort",
+    "unknown_model",
+    "malformed_body",
 ]
+"""The first nine: what a client may ask for. Then what a gateway must do itself where it lacks:
+
+stream_usage: `stream_options.include_usage` is obeyed; request_seed: a request's seed decides its
+text; abort: a request whose client is gone stops, streamed or not; unknown_model: 404 for another
+model's name; malformed_body: 4xx for a body that is no JSON.
+"""
 Setting = Literal[
     "context_length",
     "max_concurrency",
@@ -31,13 +46,6 @@ Setting = Literal[
     "speculative",
     "seed",
 ]
-
-
-class EngineConfigError(Exception):
-    """A setting that this engine, version or device can't honour.
-
-    The message has the house form: `engine.<field>: <what is wrong>, got <value>; <what to do>`.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,8 @@ class Placement:
     python: Path
     """Interpreter of the environment that the engine is installed in."""
     host: str = "127.0.0.1"
+    engine_version: str | None = None
+    """Version installed there (`versions.installed_version`); None: the one of the snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,9 @@ class Launch:
 
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to the parent's environment."""
+    """Added to the parent's environment; an empty value takes an inherited one out of force."""
+    patches: tuple[str, ...] = ()
+    """Changes to the engine's own code that this start makes; for the log."""
 
 
 MetricKind = Literal[
@@ -101,29 +113,45 @@ class BackendAdapter(ABC):
     health_path: ClassVar[str] = "/health"
     stop_grace_s: ClassVar[float] = 20.0
     """Seconds between SIGTERM and SIGKILL."""
+    arguments: ClassVar[ArgumentTable] = NO_ARGUMENTS
+    """What the engine's own parser knows: the names that extraArgs may use."""
+    parser_environment: ClassVar[Mapping[str, str]] = {}
+    """Variables without which the engine, or its parser alone, does not load as it should."""
+    reserved: ClassVar[Mapping[str, str]] = {}
+    """Arguments (by the parser's destination) that extraArgs must not set, and what to do."""
+
+    def capabilities_on(self, device: Literal["cpu", "cuda"]) -> Capabilities:
+        """What it can do on a device."""
+        return self.capabilities
 
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that this engine can't honour."""
-        can = self.capabilities
+        can = self.capabilities_on(device)
         defaults = EngineSpec(name=engine.name)
         if device not in can.devices:
-            raise _refusal("device", device, f"{self.name} runs on {_any_of(can.devices)}")
+            raise refusal("device", device, f"{self.name} runs on {_any_of(can.devices)}")
         for setting in sorted(engine.model_fields_set - {"name", "device", "extra_args"}):
             value = getattr(engine, setting)
             if setting not in can.settings and value != getattr(defaults, setting):
-                allowed = _any_of(frozenset(map(_camel, can.settings)))
-                raise _refusal(_camel(setting), value, f"{self.name} has {allowed}; remove it")
+                allowed = _any_of(frozenset(map(camel, can.settings)))
+                raise refusal(camel(setting), value, f"{self.name} has {allowed}; remove it")
         for setting, allowed_values in (("dtype", can.dtypes), ("quantization", can.quantizations)):
             value = getattr(engine, setting)
             if value not in allowed_values:
-                raise _refusal(setting, value, f"{self.name} takes {_any_of(allowed_values)}")
+                raise refusal(setting, value, f"{self.name} takes {_any_of(allowed_values)}")
+        check_extra(engine.extra_args, table=self.arguments, reserved=self.reserved)
+
+    def check_model(self, engine: EngineSpec, model: Path) -> None:
+        """Raise EngineConfigError when the model's files are not what the settings say; reads."""
+        check_stored(engine, model)
 
     @abstractmethod
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
         """The process for these settings; pure. Raises EngineConfigError."""
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A field's name as users write it."""
     return EngineSpec.model_fields[name].alias or name
 
 
@@ -131,5 +159,6 @@ def _any_of(values: frozenset[str]) -> str:
     return ", ".join(sorted(values)) or "nothing of the kind"
 
 
-def _refusal(name: str, value: object, remedy: str) -> EngineConfigError:
+def refusal(name: str, value: object, remedy: str) -> EngineConfigError:
+    """The error for a setting that can't be honoured."""
     return EngineConfigError(f"engine.{name}: not supported, got {value}; {remedy}")

@@ -1,0 +1,85 @@
+"""Requests whose client has gone must not keep the engine busy; metrics say so."""
+
+import json
+import socket
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from flagscale_workloads.backends.adapter import METRIC_KINDS
+from support.engine_process import wait_until
+
+from .conftest import SERVED, Served
+
+LONG = {"model": SERVED, "prompt": "The", "max_tokens": 1800, "temperature": 0}
+ABORT_TIMEOUT_S = 5.0
+
+
+def seconds_of(engine: Served, **more: object) -> float:
+    begun = time.monotonic()
+    engine.client.completions.create(**{**LONG, **more})
+    return time.monotonic() - begun
+
+
+def begin_and_hang_up(engine: Served, *, when_running: bool) -> None:
+    """A request that isn't streamed, whose connection is closed while it runs."""
+    body = json.dumps(LONG).encode()
+    where = urlsplit(engine.process.url)
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: {where.netloc}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection((where.hostname, where.port)) as connection:
+        connection.sendall(head.encode() + body)
+        if when_running:
+            running = lambda: engine.metric("running") == 1  # noqa: E731
+            wait_until(running, timeout_s=10, what="the request runs")
+
+
+def stream_and_hang_up(engine: Served) -> None:
+    stream = engine.client.completions.create(**LONG, stream=True)
+    next(iter(stream))
+    stream.close()
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+def test_an_abandoned_request_is_aborted_where_claimed(engine: Served, streamed: bool) -> None:  # noqa: FBT001
+    if not engine.claims("abort"):
+        pytest.skip("not claimed: see the test of streams below")
+    whole_s = seconds_of(engine)
+    begun = time.monotonic()
+    if streamed:
+        stream_and_hang_up(engine)
+    else:
+        begin_and_hang_up(engine, when_running=True)
+    idle = lambda: engine.metric("running") == 0  # noqa: E731
+    wait_until(idle, timeout_s=ABORT_TIMEOUT_S, what="nothing runs after the client has gone")
+    assert time.monotonic() - begun < whole_s * 0.75
+
+
+def test_an_abandoned_stream_makes_room_for_the_next_request(engine: Served) -> None:
+    whole_s = seconds_of(engine)
+    stream_and_hang_up(engine)
+    assert seconds_of(engine, max_tokens=4) < whole_s / 2
+
+
+def test_every_metric_alias_is_in_a_scrape(engine: Served) -> None:
+    if engine.adapter.metrics_path is None:
+        assert not engine.adapter.metric_aliases
+        return
+    assert set(engine.adapter.metric_aliases) <= set(METRIC_KINDS)
+    for kind in engine.adapter.metric_aliases:
+        assert engine.metric(kind) >= 0
+
+
+def test_the_token_counters_count(engine: Served) -> None:
+    if "generated_tokens" not in engine.adapter.metric_aliases:
+        assert engine.adapter.metrics_path is None
+        return
+    before = engine.metric("prompt_tokens"), engine.metric("generated_tokens")
+    answer = engine.client.completions.create(**{**LONG, "max_tokens": 10})
+    assert answer.usage
+    counted = lambda: (  # noqa: E731
+        engine.metric("prompt_tokens") - before[0] == answer.usage.prompt_tokens
+        and engine.metric("generated_tokens") - before[1] == 10
+    )
+    wait_until(counted, timeout_s=5, what="the counters")

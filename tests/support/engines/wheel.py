@@ -1,0 +1,73 @@
+"""The wheel of llama-cpp-python: it is published as source only, and compiles for minutes."""
+
+import os
+import re
+import sys
+import sysconfig
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Final
+
+from support.cluster.commands import run_logged
+from support.cluster.errors import ClusterError
+from support.cluster.progress import timed
+
+LLAMA: Final = "llama-cpp-python"
+# Not tuned to this very processor (the cache may move), and without the vision libraries.
+CMAKE_ARGS: Final = "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"
+
+
+def llama_wheel(project: Path, *, cache: Path, log: Path) -> Path:
+    """The compiled wheel of the locked version, from the cache or compiled now.
+
+    Raises ClusterError when the lock has no such package or the compilation fails.
+    """
+    requirement = locked_source(project / "uv.lock", LLAMA)
+    target = cache / "wheels" / wheel_key(requirement)
+    found = _wheel_in(target)
+    if found is not None:
+        return found
+    with timed(f"compiling {target.name} (once; about 9 minutes of CPU)"):
+        _compile(requirement, target, log)
+    made = _wheel_in(target)
+    if made is None:
+        raise ClusterError(f"wheel: pip made none in {target}; see {log}")
+    return made
+
+
+def locked_source(lock: Path, package: str) -> str:
+    """The lock's source distribution as a requirement with its hash."""
+    for entry in tomllib.loads(lock.read_text())["package"]:
+        if entry["name"] == package:
+            return f"{package}=={entry['version']} --hash={entry['sdist']['hash']}"
+    raise ClusterError(f"{lock}: no package {package}; run `uv lock --project {lock.parent}`")
+
+
+def wheel_key(requirement: str) -> str:
+    """Folder name: package, version, Python and machine."""
+    name = requirement.partition(" ")[0].replace("==", "-")
+    platform = re.sub(r"\W", "_", sysconfig.get_platform())
+    return f"{name}-cp{sys.version_info.major}{sys.version_info.minor}-{platform}"
+
+
+def _wheel_in(folder: Path) -> Path | None:
+    return next(folder.glob("*.whl"), None)
+
+
+def _compile(requirement: str, target: Path, log: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as folder:
+        work, out = Path(folder), Path(folder) / "out"
+        (work / "requirements.txt").write_text(requirement + "\n")
+        python, cores = str(work / "venv" / "bin" / "python"), str(len(os.sched_getaffinity(0)))
+        run_logged(["uv", "venv", "--seed", "--python", sys.executable, str(work / "venv")],
+                   log, "environment of the compiler")  # fmt: skip
+        pip = [python, "-m", "pip", "wheel", "--no-deps", "--no-binary", LLAMA]
+        run_logged(
+            [*pip, "--requirement", str(work / "requirements.txt"), "--wheel-dir", str(out)],
+            log,
+            f"compiling {LLAMA}",
+            env={**os.environ, "CMAKE_ARGS": CMAKE_ARGS, "CMAKE_BUILD_PARALLEL_LEVEL": cores},
+        )
+        out.rename(target)

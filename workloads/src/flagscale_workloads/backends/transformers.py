@@ -1,0 +1,36 @@
+"""Hugging Face transformers behind our own server."""
+
+from typing import ClassVar
+
+from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_workloads.backends.adapter import (
+    BackendAdapter,
+    Capabilities,
+    Launch,
+    MetricKind,
+    Placement,
+)
+from flagscale_workloads.backends.inference_process import inference_launch
+
+
+class TransformersAdapter(BackendAdapter):
+    """Any language model that transformers loads, on any device that torch has."""
+
+    name: ClassVar[str] = "transformers"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        features=frozenset({"chat", "completions", "logprobs", "stream_usage", "request_seed",
+                            "abort", "unknown_model", "malformed_body"}),
+        settings=frozenset({"context_length", "max_concurrency", "dtype", "seed"}),
+        devices=frozenset({"cpu", "cuda"}),
+    )  # fmt: skip
+    metric_aliases: ClassVar[dict[MetricKind, str]] = {
+        "running": "flagscale_inference_running",
+        "waiting": "flagscale_inference_waiting",
+        "prompt_tokens": "flagscale_inference_prompt_tokens_total",
+        "generated_tokens": "flagscale_inference_generated_tokens_total",
+    }
+
+    def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
+        """Our server with the transformers loader. Raises EngineConfigError."""
+        self.check(engine, device=placement.device)
+        return inference_launch("transformers", engine, placement)
