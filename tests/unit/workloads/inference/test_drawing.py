@@ -75,6 +75,25 @@ def test_too_little_memory_makes_smaller_batches(model: ImageModel) -> None:
     assert failed.error.code == "out_of_memory"
 
 
+def test_nothing_is_drawn_any_further_when_nobody_waits(model: ImageModel) -> None:
+    events: list[Event] = []
+    job = Job(ImageInput("a fox", count=1, seed=1, steps=20), events.append)
+    calls: list[None] = []
+
+    def leave_in_the_second_step(*_: object) -> None:
+        calls.append(None)
+        if len(calls) == 2:
+            job.cancel()
+
+    model.pipeline.unet.register_forward_pre_hook(leave_in_the_second_step)
+    running = Drawing(model, max_batch=1, meters=Meters())
+    running.add(job)
+    running.step()
+    running.step()
+    assert len(calls) == 2
+    assert (running.waiting, events) == (0, [])
+
+
 def test_an_engine_draws(start: Callable[..., InferenceEngine], pipeline: Path) -> None:
     engine = start(pipeline, loader="diffusers")
     request = ImageRequest(model=NAME, prompt="a fox", n=2, size="32x16", seed=3, steps=1)
@@ -89,7 +108,7 @@ def test_an_engine_draws(start: Callable[..., InferenceEngine], pipeline: Path) 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"_class_name": ["my_pipeline", "MyPipeline"]}, "no pipeline of diffusers"),
+        ({"_class_name": ["my_pipeline", "MyPipeline"]}, "code of its own, got my_pipeline"),
         ({"_class_name": "DDIMScheduler"}, "no pipeline of diffusers"),
         ({"unet": ["my_unet", "MyUnet"]}, "code of its own, got my_unet"),
     ],

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 
 from flagscale_workloads.inference.errors import RequestError, internal, out_of_memory
-from flagscale_workloads.inference.image_model import ImageModel
+from flagscale_workloads.inference.image_model import ImageModel, NobodyWaits
 from flagscale_workloads.inference.jobs import Failure, ImageInput, Images, Job
 from flagscale_workloads.inference.memory import BatchLimit, is_out_of_memory
 from flagscale_workloads.inference.meters import Meters
@@ -72,7 +72,13 @@ class Drawing:
     def _draw(self, batch: list[tuple[_Progress, int]], oldest: _Progress) -> None:
         pictures = [(request.input.prompt, seed) for request, seed in batch]
         try:
-            drawn = self._model.draw(pictures, oldest.input)
+            drawn = self._model.draw(
+                pictures,
+                oldest.input,
+                wanted=lambda: not all(request.job.cancelled for request, _ in batch),
+            )
+        except NobodyWaits:
+            return
         except Exception as error:
             if not is_out_of_memory(error):
                 log.exception("the pipeline failed with %d pictures", len(batch))

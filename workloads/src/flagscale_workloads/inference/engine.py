@@ -60,10 +60,10 @@ class InferenceEngine:
         worker.start()
         self._worker = worker
 
-    def close(self) -> None:
-        """End all requests and the model's thread."""
+    def close(self, *, timeout_s: float | None = None) -> None:
+        """End all requests and the model's thread, if its step ends in time."""
         if self._worker is not None:
-            self._worker.stop()
+            self._worker.stop(timeout_s=timeout_s)
 
     def takes(self, kind: type[Request]) -> bool:
         """Whether this model answers requests of a kind."""

@@ -1,7 +1,9 @@
 """A pipeline of diffusers: prompts into pictures."""
 
+import inspect
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,10 @@ from flagscale_workloads.inference.jobs import ImageInput
 
 _INDEX: Final = "model_index.json"
 _LIBRARIES: Final = ("diffusers", "transformers")
+
+
+class NobodyWaits(Exception):  # noqa: N818 - not an error
+    """All who wanted these pictures have left."""
 
 
 def pipeline_class(folder: Path) -> Any:  # noqa: ANN401 - one of a hundred classes
@@ -47,24 +53,42 @@ class ImageModel:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            torch_dtype=torch.float32 if isinstance(chosen, str) else chosen,
+            dtype=torch.float32 if isinstance(chosen, str) else chosen,
         )
         self.pipeline.to(self.device)
         self.pipeline.set_progress_bar_config(disable=True)
+        self._tells_steps = "callback_on_step_end" in inspect.signature(self.pipeline).parameters
         self.side_multiple = int(getattr(self.pipeline, "vae_scale_factor", 8))
 
     def warm_up(self) -> None:
         """A real picture, of one step."""
-        self.draw([("warm up", 0)], ImageInput("warm up", count=1, seed=0, steps=1))
+        one_step = ImageInput("warm up", count=1, seed=0, steps=1)
+        self.draw([("warm up", 0)], one_step, wanted=lambda: True)
 
-    def draw(self, pictures: list[tuple[str, int]], parameters: ImageInput) -> list[bytes]:
-        """PNG of each (prompt, seed); each has random numbers of its own, made on the CPU."""
+    def draw(
+        self,
+        pictures: list[tuple[str, int]],
+        parameters: ImageInput,
+        *,
+        wanted: Callable[[], bool],
+    ) -> list[bytes]:
+        """PNG of each (prompt, seed); each has random numbers of its own, made on the CPU.
+
+        Raises NobodyWaits after the first step at which they are no longer wanted.
+        """
+
+        def after_step(_pipe: object, _step: int, _time: object, state: Any) -> Any:  # noqa: ANN401
+            if not wanted():
+                raise NobodyWaits
+            return state
+
         generators = [torch.Generator("cpu").manual_seed(seed) for _, seed in pictures]
         asked = {
             "width": parameters.width,
             "height": parameters.height,
             "num_inference_steps": parameters.steps,
             "guidance_scale": parameters.guidance,
+            "callback_on_step_end": after_step if self._tells_steps else None,
         }
         with torch.inference_mode():
             drawn = self.pipeline(

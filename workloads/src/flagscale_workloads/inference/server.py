@@ -7,13 +7,18 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
 from flagscale_workloads.inference.app import EngineApp
 from flagscale_workloads.inference.engine import InferenceEngine
 from flagscale_workloads.inference.errors import LoadError
+
+_LAST_STEP_S: Final = 2.0
+"""How long the model's thread may finish what it computes."""
+_LAST_BYTES_S: Final = 2
+"""How long answers that are complete may be sent."""
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +36,10 @@ async def serve(engine: InferenceEngine, *, listener: socket.socket, grace_s: fl
     """Serve until SIGTERM or SIGINT; exit code 0, or 1 for a model that can't be loaded."""
     app = EngineApp(engine)
     config = uvicorn.Config(
-        app.application(), log_config=None, access_log=False, timeout_graceful_shutdown=2
+        app.application(),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_LAST_BYTES_S,
     )
     server = _Server(config)
     stop = asyncio.Event()
@@ -49,7 +57,7 @@ async def serve(engine: InferenceEngine, *, listener: socket.socket, grace_s: fl
     app.draining = True
     if not await app.open.ended(timeout_s=grace_s):
         log.warning("%d requests are cut off after %s s", app.open.count, grace_s)
-    engine.close()
+    await asyncio.to_thread(engine.close, timeout_s=_LAST_STEP_S)
     server.should_exit = True
     await serving
     return 1 if failed else 0

@@ -72,12 +72,15 @@ class Worker:
             self._inbox.append(job)
             self._changed.notify()
 
-    def stop(self) -> None:
-        """End all jobs with an error, and the thread after the step it is in."""
+    def stop(self, *, timeout_s: float | None = None) -> None:
+        """End all jobs with an error, and the thread after the step it is in.
+
+        A step that takes longer than the timeout is left to itself.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while self._take():
