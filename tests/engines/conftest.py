@@ -1,6 +1,7 @@
 """Each real engine, started once per run by its adapter; a missing one fails."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from flagscale_api.v1alpha1.engine import EngineName, EngineSpec
 from flagscale_workloads.backends.adapter import BackendAdapter, Feature, MetricKind, Placement
 from flagscale_workloads.backends.registry import adapter_of
 from support.engine_process import EngineProcess, free_port, start_engine
-from support.engines import engine_python
+from support.engines import ENGINES, engine_python
 from support.tiny_model import tiny_gguf, tiny_model
 
 SERVED = "tiny"
@@ -24,6 +25,7 @@ CASES: dict[EngineName, dict[str, object]] = {
              "extraArgs": {"enforce-eager": True}},
     "sglang": {"dtype": "float32", "maxConcurrency": 4, "kvCacheTokens": 8192},
     "llamacpp": {},
+    "transformers": {"dtype": "float32", "maxConcurrency": 4},
 }  # fmt: skip
 START_TIMEOUT_S = 400
 
@@ -51,19 +53,17 @@ class Served:
         return sum(values)
 
 
-def spec_of(name: EngineName) -> EngineSpec:
-    return EngineSpec.model_validate(
-        {"name": name, "device": "cpu", "contextLength": CONTEXT, "seed": 7, **CASES[name]}
-    )
+def spec_of(name: EngineName, **fields: object) -> EngineSpec:
+    common = {"name": name, "device": "cpu", "contextLength": CONTEXT, "seed": 7}
+    return EngineSpec.model_validate({**common, **CASES[name], **fields})
 
 
-def start(name: EngineName, folder: Path) -> Served:
-    adapter, spec, port = adapter_of(name), spec_of(name), free_port()
+def start(name: EngineName, folder: Path, **fields: object) -> Served:
+    adapter, spec, port = adapter_of(name), spec_of(name, **fields), free_port()
     model = tiny_gguf() if name == "llamacpp" else tiny_model()
     adapter.check_model(spec, model)
-    placement = Placement(
-        model=model, served_name=SERVED, port=port, device="cpu", python=engine_python(name)
-    )
+    python = engine_python(name) if name in ENGINES else Path(sys.executable)
+    placement = Placement(model=model, served_name=SERVED, port=port, device="cpu", python=python)
     url = f"http://127.0.0.1:{port}"
     process = start_engine(adapter.launch(spec, placement), url=url, log=folder / f"{name}.log")
     client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)

@@ -16,6 +16,7 @@ from flagscale_workloads.backends.extra import extra_arguments
 from flagscale_workloads.backends.registry import adapter_of
 from flagscale_workloads.backends.versions import installed_version
 from support.engines import ENGINES, engine_python
+from support.tiny_model import tiny_model
 
 Words = list[str]
 DRAFT = {"method": "draft", "draftModel": "/models/small", "tokens": 3}
@@ -30,8 +31,8 @@ FIELDS: dict[str, list[Any]] = {
     "speculative": [{"method": "ngram"}, DRAFT],
     "seed": [0, 2_147_483_647],
 }
-# Words before the engine's own arguments.
-PREFIX = {"vllm": 4, "sglang": 3, "llamacpp": 3}
+# The interpreter, -m and the module.
+PREFIX = 3
 # Where the engine's parser puts each neutral field.
 DESTINATIONS = {
     "vllm": {"contextLength": "max_model_len", "maxConcurrency": "max_num_seqs", "dtype": "dtype",
@@ -50,7 +51,7 @@ def launches(name: Any) -> list[tuple[str, Any, Words]]:
     """Each value of each field that the engine takes, on each device: (field, value, words)."""
     adapter, made = adapter_of(name), []
     for device in sorted(adapter.capabilities.devices):
-        placement = Placement(Path("/models/-m"), "served", 8123, device, Path("/python"))
+        placement = Placement(tiny_model(), "served", 8123, device, Path("/python"))
         for field, values in FIELDS.items():
             for value in values:
                 spec = EngineSpec.model_validate({"name": name, field: value})
@@ -58,7 +59,7 @@ def launches(name: Any) -> list[tuple[str, Any, Words]]:
                     command = adapter.launch(spec, placement).command
                 except EngineConfigError:
                     continue
-                made.append((field, value, list(command[PREFIX[name] :])))
+                made.append((field, value, list(command[PREFIX:])))
     return made
 
 

@@ -24,8 +24,9 @@ def test_sigterm_ends_an_engine_with_all_that_it_started(name: EngineName, tmp_p
         seconds = served.process.stop(grace_s=served.adapter.stop_grace_s)
         stream.close()
         print(f"\n{name}: ended {seconds:.1f} s after SIGTERM")
-        gone = lambda: not served.process.family()  # noqa: E731
-        wait_until(gone, timeout_s=5, what="no process is left behind")
+        wait_until(
+            lambda: not served.process.family(), timeout_s=5, what="no process is left behind"
+        )
     finally:
         served.client.close()
         served.process.kill()

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from flagscale_workloads.backends.inference_process import ARGUMENTS
+from flagscale_workloads.inference.__main__ import parser
+
 from .conftest import Launcher
 
 
@@ -16,7 +19,8 @@ def option(command: tuple[str, ...], name: str) -> str | None:
 def test_vllm_on_cpu_has_this_command_line(launch: Launcher) -> None:
     made = launch("vllm", contextLength=2048, maxConcurrency=4, dtype="float32", seed=7)
     assert made.command == (
-        "/engine/bin/python", "-m", "vllm.entrypoints.cli.main", "serve", "/models/m",
+        "/engine/bin/python", "-m", "vllm.entrypoints.launchers.api_server.entry",
+        "--model=/models/m",
         "--served-model-name=served", "--host=127.0.0.1", "--port=8123", "--dtype=float32",
         "--max-model-len=2048", "--max-num-seqs=4", "--tensor-parallel-size=1",
         "--pipeline-parallel-size=1", "--seed=7", "--kv-cache-memory-bytes=4294967296",
@@ -133,3 +137,20 @@ def test_extra_arguments_come_last_in_the_engines_spelling(launch: Launcher) -> 
         "--max-num-batched-tokens=512",
         "--no-enable-prefix-caching",
     )
+
+
+@pytest.mark.parametrize("loader", ["transformers", "diffusers"])
+def test_our_own_server_takes_what_its_adapter_writes(launch: Launcher, loader: str) -> None:
+    extra = {"max-waiting": 3, "stop-grace": 2.5}
+    made = launch(loader, maxConcurrency=4, seed=7, extraArgs=extra)
+    options = parser().parse_args(made.command[3:])
+    assert (options.loader, options.max_batch, options.seed) == (loader, 4, 7)
+    assert (options.max_waiting, options.stop_grace) == (3, 2.5)
+
+
+def test_our_own_server_has_no_argument_that_nobody_sets(launch: Launcher) -> None:
+    command = launch("transformers", maxConcurrency=1, contextLength=64).command
+    written = {word.partition("=")[0] for word in command if word.startswith("--")}
+    known = {o for a in parser()._actions for o in a.option_strings if o.startswith("--")}
+    extra = {argument.options[0] for argument in ARGUMENTS.arguments.values()}
+    assert known - {"--help"} == written | extra

@@ -47,7 +47,7 @@ DEFAULT_LAUNCH_WORDS = 5
         ("sglang", "cpu", {"kvCacheTokens": 256, "contextLength": 512}, "at least"),
         ("sglang", "cpu", {"extraArgs": {"attention-backend": "triton"}}, "nothing else works"),
         ("transformers", "cpu", {"kvCacheTokens": 4096}, "engine.kvCacheTokens: not supported"),
-        ("transformers", "cpu", {"extraArgs": {"x": 1}}, "takes no further arguments"),
+        ("transformers", "cpu", {"extraArgs": {"x": 1}}, "unknown argument"),
         ("diffusers", "cpu", {"contextLength": 512}, "engine.contextLength: not supported"),
     ],
 )  # fmt: skip

@@ -10,7 +10,8 @@ from flagscale_workloads.backends.adapter import (
     MetricKind,
     Placement,
 )
-from flagscale_workloads.backends.inference_process import inference_launch
+from flagscale_workloads.backends.arguments import ArgumentTable
+from flagscale_workloads.backends.inference_process import ARGUMENTS, inference_launch
 
 
 class DiffusersAdapter(BackendAdapter):
@@ -23,9 +24,11 @@ class DiffusersAdapter(BackendAdapter):
         devices=frozenset({"cpu", "cuda"}),
     )
     metric_aliases: ClassVar[dict[MetricKind, str]] = {
-        "running": "flagscale_inference_running",
-        "waiting": "flagscale_inference_waiting",
+        "running": "flagscale_engine_running",
+        "waiting": "flagscale_engine_waiting",
     }
+
+    arguments: ClassVar[ArgumentTable] = ARGUMENTS
 
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
         """Our server with the diffusers loader. Raises EngineConfigError."""

