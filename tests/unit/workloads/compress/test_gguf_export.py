@@ -47,7 +47,7 @@ def test_a_file_carries_the_tokenizer(make_llama: MakeLlama, tmp_path: Path) -> 
     told = metadata(export_gguf(folder, tmp_path / "m.gguf", dtype="f16"))
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokens = told["tokenizer.ggml.tokens"]
-    assert tokens == tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    assert tokens == tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     assert (told["tokenizer.ggml.model"], told["tokenizer.ggml.pre"]) == ("gpt2", "gpt-2")
     assert told["tokenizer.ggml.token_type"] == [3] + [1] * (len(tokens) - 1)
     merges = json.loads((folder / "tokenizer.json").read_text())["model"]["merges"]
