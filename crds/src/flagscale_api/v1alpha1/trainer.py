@@ -166,6 +166,10 @@ class OutputSpec(ApiModel):
     path: AbsolutePath = Field(
         description="Folder on a writable volume: checkpoints, cache, metrics and the model."
     )
+    gguf: Literal["none", "f16", "q8_0"] = Field(
+        default="none",
+        description="Also write the model as model/model-<this>.gguf for llama.cpp; q8_0: 8 bits.",
+    )
 
 
 class TrainerSpec(ApiModel):

@@ -84,9 +84,11 @@ def test_the_exported_model_loads_and_has_the_logits_of_the_checkpoint(
     from safetensors.torch import load_model
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-    code, said = wait(start(make_config()))
+    output = {"path": str(tmp_path / "out"), "gguf": "f16"}
+    code, said = wait(start(make_config(output=output)))
     assert code == 0, said
     folder = tmp_path / "out" / "model"
+    assert "model-f16.gguf" in read_manifest(folder)["files"]
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     saved = Checkpoints(tmp_path / "out" / "checkpoints", keep=2).newest()

@@ -13,7 +13,7 @@ from flagscale_workloads.train import metrics
 from flagscale_workloads.train.checkpoint import Saved
 from flagscale_workloads.train.data import TOKENIZER, Corpus, open_corpus, prepare
 from flagscale_workloads.train.errors import TERMINATION_LOG
-from flagscale_workloads.train.export import Artifact, export_model
+from flagscale_workloads.train.export import Artifact, check_export, export_model
 from flagscale_workloads.train.fence import Fence
 from flagscale_workloads.train.order import epoch_of
 from flagscale_workloads.train.pace import Pace, duration_text
@@ -51,7 +51,9 @@ class Run:
         fence = Fence(Path(self.spec.output.path), self.config.attempt, self.config.uid)
         self.ranks.agree(fence.claim)
         folder = self.ranks.agree(partial(prepare, self.spec))
-        return open_corpus(self.spec, folder=folder)
+        corpus = open_corpus(self.spec, folder=folder)
+        check_export(self.spec.output, tokenizer=folder / TOKENIZER, vocabulary=corpus.vocabulary)
+        return corpus
 
     def train(self, environ: Mapping[str, str]) -> int:
         """All steps and the export; the exit code."""
@@ -168,6 +170,7 @@ class Run:
         self._report("exporting", urgent=True)
         return export_model(
             self.trainer.model,
+            output=self.spec.output,
             tokenizer=self.trainer.corpus.folder / TOKENIZER,
             target=self.trainer.output / "model",
             before=self.trainer.fence.check,
