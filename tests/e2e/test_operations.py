@@ -17,7 +17,7 @@ def patch_suspend(workspace: Workspace, name: str, *, suspend: bool) -> None:
 
 def test_suspend_saves_a_checkpoint_and_resume_goes_on_from_it(workspace: Workspace) -> None:
     workspace.submit(
-        "pause", **tiny_trainer("/data/pause", steps=300, checkpoint={"intervalSteps": 1000})
+        "pause", **tiny_trainer("/data/pause", steps=140, checkpoint={"intervalSteps": 1000})
     )
     workspace.wait_step("pause", 20)
 
@@ -51,7 +51,7 @@ def test_an_unchanged_hugging_face_script_shows_its_progress(workspace: Workspac
 def test_uninstalling_with_a_live_job_leaves_it_running_and_reinstalling_adopts_it(
     workspace: Workspace, target: Target, images: dict[str, str]
 ) -> None:
-    workspace.submit("survivor", **tiny_trainer("/data/survivor", steps=400))
+    workspace.submit("survivor", **tiny_trainer("/data/survivor", steps=200))
     workspace.wait_step("survivor", 4)
 
     target.helm("uninstall", "flagscale", "--namespace", RELEASE_NAMESPACE, "--wait")

@@ -8,8 +8,8 @@ PyTorchJobs; (c) spec changes with all of them idle; (d) memory and CPU at idle;
 """
 
 import asyncio
-import json
 import os
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -18,6 +18,7 @@ from typing import Any
 
 from perf.api_client import ApiClient, percentile
 from perf.operator_process import OperatorProcess
+from perf.ranges import report
 from support.cluster import control_plane
 from support.install import install_crds
 
@@ -212,7 +213,7 @@ def _bare(child: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main() -> int:
     """Run on a control plane of its own; print the figures against their bars."""
     with tempfile.TemporaryDirectory(prefix="flagscale-bench-") as name:
         folder = Path(name)
@@ -224,9 +225,8 @@ def main() -> None:
             plane.stop()
     ratio = figures["requests_per_s"] / figures["bare_requests_per_s"]
     say(f"operator / bare client: {ratio:.2f} (bar: 0.7)")
-    rounded = {name: round(value, 2) for name, value in figures.items()}
-    print(json.dumps({"bench": "operator", "figures": rounded}))
+    return report("operator", {name: round(value, 2) for name, value in figures.items()})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
