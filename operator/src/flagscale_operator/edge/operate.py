@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -182,11 +182,18 @@ async def _work(
         health.ready = False
         stop.set()
         queue.close()
-        for task in background:
-            task.cancel()
-        await asyncio.wait({informer, workers}, timeout=DRAIN_S)
-        for task in (informer, workers):
-            task.cancel()
+        await _drain((informer, workers), background)
+
+
+async def _drain(
+    finishing: "Sequence[asyncio.Task[None]]", background: "Sequence[asyncio.Task[None]]"
+) -> None:
+    """Let running reconciles and the informer end in time; the rest is cancelled at once."""
+    for task in background:
+        task.cancel()
+    await asyncio.wait(finishing, timeout=DRAIN_S)
+    for task in finishing:
+        task.cancel()
 
 
 async def _until_one_ends(*tasks: "asyncio.Task[None]") -> None:
