@@ -3,7 +3,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from flagscale_workloads.serve.http.connection import Exchange, Listener, ServerConnection
+from flagscale_workloads.serve.http.connection import ServerConnection
+from flagscale_workloads.serve.http.exchange import Exchange
+from flagscale_workloads.serve.http.listener import Listener
 from flagscale_workloads.serve.http.messages import JSON
 from support.raw_http import RawClient
 

@@ -14,7 +14,7 @@ from flagscale_workloads.serve.api_keys import KeyRing
 from flagscale_workloads.serve.calls import ENDPOINTS, CallReader
 from flagscale_workloads.serve.events import Usage
 from flagscale_workloads.serve.forward import Forwarder, Sink
-from flagscale_workloads.serve.http.connection import Exchange
+from flagscale_workloads.serve.http.exchange import Exchange
 from flagscale_workloads.serve.http.messages import JSON, HttpError, Request
 from flagscale_workloads.serve.limits import Client
 from flagscale_workloads.serve.metrics import GatewayMetrics

@@ -20,7 +20,9 @@ from flagscale_workloads.serve.dispatch import Dispatcher
 from flagscale_workloads.serve.engine_metrics import EngineMetrics
 from flagscale_workloads.serve.forward import Ejection, Forwarder
 from flagscale_workloads.serve.gateway import Gateway
-from flagscale_workloads.serve.http.connection import Exchange, Listener, ServerConnection
+from flagscale_workloads.serve.http.connection import ServerConnection
+from flagscale_workloads.serve.http.exchange import Exchange
+from flagscale_workloads.serve.http.listener import Listener
 from flagscale_workloads.serve.http.upstream import Timeouts
 from flagscale_workloads.serve.metrics import GatewayMetrics, ReplicaCollector
 from flagscale_workloads.serve.policies import RouteKey, make_policy

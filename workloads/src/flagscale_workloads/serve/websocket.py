@@ -18,7 +18,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessa
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from flagscale_workloads.serve.calls import invalid, parse_object
-from flagscale_workloads.serve.http.connection import Exchange
+from flagscale_workloads.serve.http.exchange import Exchange
 from flagscale_workloads.serve.http.messages import Headers, HttpError, Request
 from flagscale_workloads.serve.limits import Client
 

@@ -2,19 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
 import httptools
 
+from flagscale_workloads.serve.http.exchange import Exchange
+from flagscale_workloads.serve.http.listener import Listener
 from flagscale_workloads.serve.http.messages import (
     JSON,
-    LAST_CHUNK,
-    Headers,
     HttpError,
     Request,
-    chunk,
     error_body,
     response_head,
 )
@@ -32,36 +29,6 @@ class Upgrade(Protocol):
 
     def connection_lost(self) -> None:
         """The client is gone."""
-
-
-Handler = Callable[["Exchange"], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Listener:
-    """What all connections of one gateway share."""
-
-    handle: Handler
-    now: Callable[[], float]
-    max_body_bytes: int
-    max_connections: int
-    head_timeout_s: float = 10.0
-    idle_timeout_s: float = 60.0
-    closing: bool = False
-    connections: set["ServerConnection"] = field(default_factory=set)
-
-    def close_idle(self) -> None:
-        """End keep-alive connections that wait for nothing; the others close after their answer."""
-        self.closing = True
-        for connection in list(self.connections):
-            connection.close_if_idle()
-
-    def expire(self) -> None:
-        """End connections whose client is too slow or silent."""
-        now = self.now()
-        for connection in list(self.connections):
-            if connection.deadline < now:
-                connection.expire()
 
 
 class ServerConnection(asyncio.Protocol):
@@ -219,7 +186,7 @@ class ServerConnection(asyncio.Protocol):
         self.deadline = float("inf")
         self._task = self._loop.create_task(self._serve(Exchange(self, request)))
 
-    async def _serve(self, exchange: "Exchange") -> None:
+    async def _serve(self, exchange: Exchange) -> None:
         try:
             await self._listener.handle(exchange)
         finally:
@@ -227,7 +194,7 @@ class ServerConnection(asyncio.Protocol):
             if not self._upgraded:
                 self._after(exchange)
 
-    def _after(self, exchange: "Exchange") -> None:
+    def _after(self, exchange: Exchange) -> None:
         if not exchange.finished or not exchange.keep_alive or self._listener.closing:
             self.transport.close()
         elif self._waiting:
@@ -261,62 +228,3 @@ class ServerConnection(asyncio.Protocol):
             head = response_head(status, JSON, length=len(body), keep_alive=False)
             self.transport.write(head + body)
         self.transport.close()
-
-
-class Exchange:
-    """One request and the answer to it."""
-
-    __slots__ = ("_connection", "finished", "keep_alive", "request", "status")
-
-    def __init__(self, connection: ServerConnection, request: Request) -> None:
-        self._connection = connection
-        self.request = request
-        self.keep_alive = request.keep_alive
-        self.status = 0
-        """Status that was sent; 0 before."""
-        self.finished = False
-
-    @property
-    def started(self) -> bool:
-        """Whether the client has got a byte: after it no other replica can answer."""
-        return self.status != 0
-
-    def send(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
-        """The whole answer."""
-        head = response_head(
-            status, content_type, length=len(body), headers=headers, keep_alive=self.keep_alive
-        )
-        self.status, self.finished = status, True
-        self._connection.transport.write(head + (b"" if self.request.method == "HEAD" else body))
-
-    def start(self, status: int, content_type: bytes, headers: Headers = ()) -> None:
-        """The head of an answer whose length is not known."""
-        self.status = status
-        self._connection.transport.write(
-            response_head(
-                status, content_type, length=None, headers=headers, keep_alive=self.keep_alive
-            )
-        )
-
-    def write(self, data: bytes) -> None:
-        """A part of the answer."""
-        self._connection.transport.write(chunk(data))
-
-    async def drained(self) -> None:
-        """Until the client has taken what was written."""
-        await self._connection.drained()
-
-    def finish(self, last: bytes = b"") -> None:
-        """The end of an answer that was started, after a last part."""
-        self.finished = True
-        self._connection.transport.write((chunk(last) if last else b"") + LAST_CHUNK)
-
-    def upgrade(self, to: Upgrade) -> bytes:
-        """Hand the connection over after an upgrade; see `ServerConnection.upgrade`."""
-        self.finished = True
-        return self._connection.upgrade(to)
-
-    @property
-    def transport(self) -> asyncio.Transport:
-        """The client's connection, for what takes it over."""
-        return self._connection.transport
