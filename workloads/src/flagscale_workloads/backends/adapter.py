@@ -107,6 +107,8 @@ class BackendAdapter(ABC):
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    distributions: ClassVar[tuple[str, ...]] = ()
+    """Python packages of which one is the engine; empty: it is part of this one."""
     metric_aliases: ClassVar[Mapping[MetricKind, str]] = {}
     """The engine's own name of each neutral metric; what it does not measure is left out."""
     metrics_path: ClassVar[str | None] = "/metrics"

@@ -29,6 +29,7 @@ class LlamaCppAdapter(BackendAdapter):
     """
 
     name: ClassVar[str] = "llamacpp"
+    distributions: ClassVar[tuple[str, ...]] = ("llama-cpp-python",)
     capabilities: ClassVar[Capabilities] = Capabilities(
         features=frozenset({"chat", "completions", "logprobs", "tool_calls", "request_seed"}),
         settings=frozenset(

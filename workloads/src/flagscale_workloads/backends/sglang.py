@@ -58,6 +58,7 @@ class SglangAdapter(BackendAdapter):
     """
 
     name: ClassVar[str] = "sglang"
+    distributions: ClassVar[tuple[str, ...]] = ("sglang",)
     capabilities: ClassVar[Capabilities] = Capabilities(
         features=_FEATURES,
         settings=_SETTINGS | {"speculative"},

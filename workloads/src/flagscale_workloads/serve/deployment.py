@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from flagscale_api.runtime.serve import ServeConfig
 from flagscale_workloads.backends.adapter import BackendAdapter, Placement
+from flagscale_workloads.backends.versions import installed_version
 from flagscale_workloads.serve.first_token import (
     FirstTokenError,
     await_health,
@@ -76,9 +77,12 @@ class Deployment:
             port=free_port("127.0.0.1"),
             device=self.device,
             python=self.python,
+            engine_version=installed_version(self.python, *self.adapter.distributions),
         )
         launch = self.adapter.launch(self.config.engine, placement)
         name = self._name(slot)
+        for patch in launch.patches:
+            _log.warning("%s: %s", name, patch)
         engine = await EngineProcess.start(
             launch, environ=self.environ, on_line=lambda line: _log.debug("%s| %s", name, line)
         )
