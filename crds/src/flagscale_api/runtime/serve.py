@@ -153,6 +153,15 @@ class EngineProcesses(ApiModel):
     )
 
 
+class DiscoverySpec(ApiModel):
+    """Serving processes elsewhere, each with engines of its own: all addresses of a name."""
+
+    host: Annotated[str, StringConstraints(pattern=r"^[-.a-zA-Z0-9]+$", max_length=253)] = Field(
+        description="Name to look up each second, for example that of a headless Service."
+    )
+    port: int = Field(ge=1, le=65535, description="Port of every replica.")
+
+
 class ServeConfig(ApiModel):
     """One served model: `python -m flagscale_workloads.serve CONFIG`."""
 
@@ -160,6 +169,9 @@ class ServeConfig(ApiModel):
     engine: EngineSpec = Field(description="What computes.")
     processes: EngineProcesses = Field(
         default_factory=EngineProcesses, description="Engine processes to start here."
+    )
+    discovery: DiscoverySpec | None = Field(
+        default=None, description="Replicas elsewhere; with it no engine is started here."
     )
     routing: RoutingSpec = Field(default_factory=RoutingSpec, description="Load balancing.")
     gateway: GatewaySpec = Field(default_factory=GatewaySpec, description="The door.")

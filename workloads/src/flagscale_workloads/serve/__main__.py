@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from flagscale_api.runtime.serve import ServeConfig
+from flagscale_workloads.backends.adapter import BackendAdapter
 from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.backends.registry import adapter_of
 from flagscale_workloads.backends.versions import installed_version
@@ -53,11 +54,17 @@ def find_device(config: ServeConfig) -> Literal["cpu", "cuda"]:
     return "cuda" if Path("/dev/nvidia0").exists() else "cpu"
 
 
-def check_files(model: Path, python: Path) -> None:
-    """Raise ConfigFileError where there is no model or no interpreter."""
+def check_installed(config: ServeConfig, adapter: BackendAdapter, python: Path) -> None:
+    """Raise ConfigFileError or EngineConfigError where model, interpreter or engine is missing."""
+    model = Path(config.model.path)
     for field, path in (("model.path", model), ("processes.python", python)):
         if not path.exists():
             raise ConfigFileError(f"{field}: does not exist, got {path}; correct it")
+    adapter.check_model(config.engine, model)
+    if adapter.distributions and not installed_version(python, *adapter.distributions):
+        wanted = " or ".join(adapter.distributions)
+        msg = f"processes.python: has no {wanted}, got {python}; name the engine's environment"
+        raise ConfigFileError(msg)
 
 
 async def serve(config: ServeConfig) -> None:
@@ -65,13 +72,9 @@ async def serve(config: ServeConfig) -> None:
     device = find_device(config)
     adapter = adapter_of(config.engine.name)
     adapter.check(config.engine, device=device)
-    model, python = Path(config.model.path), Path(config.processes.python or sys.executable)
-    check_files(model, python)
-    adapter.check_model(config.engine, model)
-    if adapter.distributions and not installed_version(python, *adapter.distributions):
-        wanted = " or ".join(adapter.distributions)
-        msg = f"processes.python: has no {wanted}, got {python}; name the engine's environment"
-        raise ConfigFileError(msg)
+    python = Path(config.processes.python or sys.executable)
+    if not config.discovery:
+        check_installed(config, adapter, python)
     service = ServeEngine(config, adapter, device=device, python=python, environ=os.environ)
     main = asyncio.create_task(_until_stopped(service, config))
     loop = asyncio.get_running_loop()

@@ -26,6 +26,10 @@ _ABOUT: Final[dict[MetricKind, tuple[str, str]]] = {
 }
 
 
+NEUTRAL: Final[Mapping[MetricKind, str]] = {kind: name for kind, (name, _) in _ABOUT.items()}
+"""What another serving process calls them."""
+
+
 def read_aliases(text: str, aliases: Mapping[MetricKind, str]) -> dict[MetricKind, float]:
     """The neutral values in an engine's exposition: samples of one name are added up."""
     kinds = {name: kind for kind, name in aliases.items()}

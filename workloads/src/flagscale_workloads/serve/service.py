@@ -12,12 +12,13 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry
 
 from flagscale_api.runtime.serve import ServeConfig
-from flagscale_workloads.backends.adapter import BackendAdapter
+from flagscale_workloads.backends.adapter import BackendAdapter, MetricKind
 from flagscale_workloads.serve.api_keys import KeyRing
 from flagscale_workloads.serve.calls import CallReader, Hashed, endpoints_of
 from flagscale_workloads.serve.deployment import Deployment
+from flagscale_workloads.serve.discovery import Discovery
 from flagscale_workloads.serve.dispatch import Dispatcher
-from flagscale_workloads.serve.engine_metrics import EngineMetrics
+from flagscale_workloads.serve.engine_metrics import NEUTRAL, EngineMetrics
 from flagscale_workloads.serve.forward import Ejection, Forwarder
 from flagscale_workloads.serve.gateway import Gateway
 from flagscale_workloads.serve.http.connection import ServerConnection
@@ -57,9 +58,7 @@ class ServeEngine:
         self._deployment = Deployment(config, adapter, device, python, environ, self.replicas, now)
         registry = CollectorRegistry()
         own = (config.model.name, config.model.revision)
-        self._engine_metrics = EngineMetrics(
-            self.replicas, adapter.metrics_path, adapter.metric_aliases, own
-        )
+        self._engine_metrics = EngineMetrics(self.replicas, *_measured(config, adapter), own)
         self._dispatcher = _dispatcher(config, self.replicas, now)
         registry.register(self._engine_metrics)
         registry.register(
@@ -89,7 +88,11 @@ class ServeEngine:
             gateway.port,
             backlog=BACKLOG,
         )
-        self._tasks = [
+        discovery = self._config.discovery
+        if discovery:
+            found = Discovery(self.replicas, discovery.host, discovery.port)
+            self._tasks.append(asyncio.create_task(found.run()))
+        self._tasks += [
             asyncio.create_task(self._prober.run()),
             asyncio.create_task(self._engine_metrics.run()),
             asyncio.create_task(self._sweep()),
@@ -97,7 +100,12 @@ class ServeEngine:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def deploy_model(self) -> None:
-        """Start the engines; returns once each has generated a token. Raises EngineExitedError."""
+        """Start the engines; returns once each has generated a token. Raises EngineExitedError.
+
+        With `discovery` the replicas are elsewhere, and there is nothing to start.
+        """
+        if self._config.discovery:
+            return
         self._deploying = asyncio.create_task(self._deployment.run())
         deployed = asyncio.create_task(self._deployment.deployed.wait())
         done, _ = await asyncio.wait(
@@ -110,6 +118,7 @@ class ServeEngine:
     async def run(self) -> None:
         """Until an engine's restarts are spent, which raises EngineExitedError."""
         if self._deploying is None:
+            await asyncio.Event().wait()
             return
         await asyncio.wait({self._deploying})
         _raise_first(self._deploying)
@@ -174,13 +183,22 @@ async def _end(tasks: "list[asyncio.Task[None]]") -> None:
             await task
 
 
+def _measured(
+    config: ServeConfig, adapter: BackendAdapter
+) -> tuple[str | None, Mapping[MetricKind, str]]:
+    """Where replicas tell their metrics, and under which names."""
+    if config.discovery:
+        return "/metrics", NEUTRAL
+    return adapter.metrics_path, adapter.metric_aliases
+
+
 def _prober(
     config: ServeConfig, adapter: BackendAdapter, replicas: ReplicaSet, now: Callable[[], float]
 ) -> Prober:
     health = config.health
     return Prober(
         replicas,
-        adapter.health_path,
+        "/health" if config.discovery else adapter.health_path,
         interval_s=health.interval_seconds,
         timeout_s=health.timeout_seconds,
         failures=health.failures,
