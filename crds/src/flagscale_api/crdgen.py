@@ -11,10 +11,11 @@ import yaml
 from flagscale_api import keys
 from flagscale_api.meta import CelRule, PrinterColumn, ResourceKind
 from flagscale_api.schema import structural_schema, validation, without_defaults, without_hints
+from flagscale_api.v1alpha1.inference_service_status import INFERENCE_SERVICE
 from flagscale_api.v1alpha1.train_job_status import TRAIN_JOB
 
 ROOT = Path(__file__).resolve().parents[3]
-KINDS = (TRAIN_JOB,)
+KINDS = (TRAIN_JOB, INFERENCE_SERVICE)
 HEADER = "# Generated from the models in crds/src by `make crds`. Do not edit.\n"
 # "-a99-worker-511" is the longest suffix of a pod; its name must stay a DNS label.
 NAME_RULES = (

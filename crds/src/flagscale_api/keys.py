@@ -15,9 +15,14 @@ COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 
 TRAIN_JOB_LABEL: Final = f"{GROUP}/trainjob"
 OWNER_UID_LABEL: Final = f"{GROUP}/owner-uid"
+INFERENCE_SERVICE_LABEL: Final = f"{GROUP}/inferenceservice"
+REVISION_LABEL: Final = f"{GROUP}/revision"
 ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 
 TRAIN_CONFIG_ANNOTATION: Final = f"{GROUP}/train-config"
 PROGRESS_CA_ANNOTATION: Final = f"{GROUP}/progress-ca"
+SERVE_CONFIG_ANNOTATION: Final = f"{GROUP}/serve-config"
+MODEL_DIGEST_ANNOTATION: Final = f"{GROUP}/model-digest"
+SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"

@@ -95,7 +95,10 @@ class _Inliner:
             name = node["$ref"].rpartition("/")[2]
             return self.object_of(self._definitions[name], self._models[name])
         if "anyOf" in node:
-            (only,) = (n for n in node["anyOf"] if n.get("type") != "null")
+            only, *others = (n for n in node["anyOf"] if n.get("type") != "null")
+            if others:
+                # A structural schema has no union of scalars: the model tells what is allowed.
+                return {"x-kubernetes-preserve-unknown-fields": True}
             return {**self._typed(only), "x-optional": True}
         schema = {key: node[key] for key in _COPIED if key in node}
         schema["type"] = node["type"]

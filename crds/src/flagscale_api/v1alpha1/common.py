@@ -113,8 +113,8 @@ class Toleration(ApiModel):
     )
 
 
-class PodTemplate(ApiModel):
-    """Overrides of the pods that the operator makes."""
+class PodOverrides(ApiModel):
+    """Overrides of the pods that the operator makes, whatever they run."""
 
     labels: dict[str, LabelValue] = Field(
         default_factory=dict, max_length=32, description="Extra labels of every pod."
@@ -141,16 +141,21 @@ class PodTemplate(ApiModel):
     image_pull_secrets: list[DnsSubdomain] = Field(
         default_factory=list, max_length=16, description="Names of Secrets to pull images with."
     )
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        _label_keys("labels", "labels"),
+        _label_keys("annotations", "annotations"),
+        _label_keys("node_selector", "nodeSelector"),
+    )
+
+
+class PodTemplate(PodOverrides):
+    """Overrides of the pods that the operator makes."""
+
     termination_grace_period_seconds: int = Field(
         default=60,
         ge=1,
         le=3600,
         description="Seconds between SIGTERM and SIGKILL: the time to write a last checkpoint. "
         "torchrun itself waits at most 30 s for its processes.",
-    )
-
-    cel_rules: ClassVar[tuple[CelRule, ...]] = (
-        _label_keys("labels", "labels"),
-        _label_keys("annotations", "annotations"),
-        _label_keys("node_selector", "nodeSelector"),
     )

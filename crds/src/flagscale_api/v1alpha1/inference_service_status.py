@@ -1,0 +1,87 @@
+"""InferenceService: what a user reads back."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from flagscale_api.meta import Condition, PrinterColumn, ResourceKind, StatusModel
+from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
+
+ServicePhase = Literal["Pending", "Loading", "Ready", "Degraded", "Failed"]
+ModelState = Literal["Pending", "Loading", "Loaded", "FailedToLoad"]
+
+
+class LoadFailure(StatusModel):
+    """How an engine pod ended."""
+
+    reason: str = Field(description="OutOfMemory, ConfigError, EngineExited or Killed.")
+    message: str = Field(description="Its last words and what to do next.")
+    exit_code: int = Field(description="Exit code of the container.")
+    pod: str = Field(description="The pod.")
+    time: str | None = Field(default=None, description="When it ended, RFC 3339 UTC.")
+
+
+class ModelStatus(StatusModel):
+    """The model as it was found, and whether it is loaded."""
+
+    name: str = Field(description="Name that clients ask for.")
+    uri: str | None = Field(default=None, description="pvc://<claim>/<path> that is served.")
+    digest: str | None = Field(
+        default=None, description="Digest of the TrainJob's artifact that is served."
+    )
+    train_job: str | None = Field(
+        default=None, description="TrainJob that made it; it may be deleted."
+    )
+    state: ModelState = Field(description="Whether engines have loaded it.")
+    last_failure: LoadFailure | None = Field(
+        default=None, description="Newest end of an engine pod of this revision."
+    )
+
+
+class ReplicaCounts(StatusModel):
+    """Engine pods."""
+
+    ready: int = Field(description="Pods of the current revision that have generated a token.")
+    total: int = Field(description="Pods wanted.")
+    summary: str = Field(description="ready/total, for the columns.")
+
+
+class InferenceServiceStatus(StatusModel):
+    """Observed state, written by the operator only."""
+
+    observed_generation: int | None = Field(
+        default=None, description="metadata.generation this status was computed from."
+    )
+    phase: ServicePhase | None = Field(default=None, description="One word for the columns.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="Ready: all of the current generation serves. Available: requests are "
+        "answered, if only by some replicas or an older revision.",
+    )
+    url: str | None = Field(default=None, description="Base URL of the API within the cluster.")
+    model: ModelStatus | None = Field(default=None, description="The model.")
+    replicas: ReplicaCounts | None = Field(default=None, description="Engine pods.")
+    revision: str | None = Field(
+        default=None, description="Revision that is wanted: a hash of what engine pods run."
+    )
+
+
+_READY = '.status.conditions[?(@.type=="Ready")]'
+INFERENCE_SERVICE = ResourceKind(
+    kind="InferenceService",
+    plural="inferenceservices",
+    singular="inferenceservice",
+    short_names=("isvc",),
+    columns=(
+        PrinterColumn("Ready", f"{_READY}.status"),
+        PrinterColumn("URL", ".status.url"),
+        PrinterColumn("Model", ".status.model.name"),
+        PrinterColumn("Engine", ".spec.engine.name"),
+        PrinterColumn("Replicas", ".status.replicas.summary", description="Ready / wanted"),
+        PrinterColumn("Revision", ".status.revision", wide=True),
+        PrinterColumn("Reason", f"{_READY}.reason", wide=True),
+        PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
+    ),
+    spec_model=InferenceServiceSpec,
+    status_model=InferenceServiceStatus,
+)
