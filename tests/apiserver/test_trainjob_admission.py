@@ -9,7 +9,7 @@ import yaml
 
 from flagscale_api.v1alpha1.train_job_rules import IMMUTABLE, IMMUTABLE_OPTIONAL
 from flagscale_api.v1alpha1.train_job_status import TRAIN_JOB
-from support.install import OUR_CRDS, ROOT
+from support.install import ROOT
 from support.kubectl import Kubectl
 
 pytestmark = pytest.mark.usefixtures("crds")
@@ -173,7 +173,9 @@ def test_defaults_are_filled_in_at_apply(kubectl: Kubectl, namespace: str) -> No
 
 
 def spec_schema() -> dict[str, Any]:
-    version = yaml.safe_load(OUR_CRDS.read_text())["spec"]["versions"][0]
+    version = yaml.safe_load((ROOT / "crds" / "trainjobs.flagscale.dev.yaml").read_text())["spec"][
+        "versions"
+    ][0]
     schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return schema
 

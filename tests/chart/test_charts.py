@@ -15,6 +15,7 @@ CASES = {
     "standby": ("--set", "replicas=2"),
     "narrow": ("--set", "watchNamespaces={team-a,team-b}", "--set", "imagePullSecrets={pull}"),
 }
+SERVING = ("--set", "serving.image=s:3", "--set", "serving.pullPolicy=Always")
 DIGEST = f"sha256:{'0' * 64}"
 
 
@@ -54,6 +55,8 @@ def test_the_chart_makes_what_was_reviewed(helm: Helm, case: str) -> None:
         ("image.digest=latest", "digest"),
         ("image.repository=", "repository"),
         ("trainer.image=", "image"),
+        ("serving.image=", "image"),
+        ("serving.pullPolicy=Sometimes", "pullPolicy"),
         ("watchNamespaces={A_b}", "watchNamespaces"),
         ("watchNamespaces={a,a}", "watchNamespaces"),
         ("resources.cpu=1", "cpu"),
@@ -98,7 +101,7 @@ def test_a_digest_wins_over_a_tag(helm: Helm) -> None:
 
 
 def test_the_operator_understands_its_environment(helm: Helm) -> None:
-    flags = ("--set", "logLevel=DEBUG", "--set", "trainer.image=t:2", *CASES["narrow"])
+    flags = ("--set", "logLevel=DEBUG", "--set", "trainer.image=t:2", *SERVING, *CASES["narrow"])
     pod = pod_of(helm.objects("flagscale", *flags))
     variables = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
     known = {f"FLAGSCALE_{name.upper()}" for name in Settings.model_fields}
@@ -106,6 +109,7 @@ def test_the_operator_understands_its_environment(helm: Helm) -> None:
     settings = load_settings({k: v for k, v in variables.items() if v is not None})
     assert settings.watch_namespaces == ("team-a", "team-b")
     assert (settings.log_level, settings.trainer_image) == ("DEBUG", "t:2")
+    assert (settings.serving_image, settings.serving_pull_policy) == ("s:3", "Always")
 
 
 def test_ports_are_those_the_operator_listens_on(helm: Helm) -> None:

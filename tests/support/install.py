@@ -11,7 +11,7 @@ from support.cluster.recipes import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVED_TIMEOUT_S = 30
-OUR_CRDS = ROOT / "crds" / "trainjobs.flagscale.dev.yaml"
+OUR_CRDS = tuple(sorted((ROOT / "crds").glob("*.flagscale.dev.yaml")))
 
 
 def pytorchjob_crd(environ: dict[str, str]) -> Path:
@@ -26,14 +26,15 @@ def kubectl_path() -> Path:
 
 
 def install_crds(kubeconfig: Path) -> None:
-    """Apply both CRDs and wait until the API serves them."""
-    files = [OUR_CRDS, pytorchjob_crd(dict(os.environ))]
+    """Apply all CRDs and wait until the API serves them."""
+    files = [*OUR_CRDS, pytorchjob_crd(dict(os.environ))]
     base = [str(kubectl_path()), f"--kubeconfig={kubeconfig}"]
     for file in files:
         subprocess.run(
             [*base, "apply", "--server-side", "-f", str(file)], check=True, capture_output=True
         )
-    for group in ("trainjobs.flagscale.dev", "pytorchjobs.kubeflow.org"):
+    ours = [file.stem for file in OUR_CRDS]
+    for group in (*ours, "pytorchjobs.kubeflow.org"):
         _wait_until_served([*base, "get", group, "--all-namespaces"])
 
 

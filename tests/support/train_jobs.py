@@ -6,12 +6,12 @@ from typing import Any
 
 from flagscale_api.v1alpha1.train_job import TrainJobSpec
 from flagscale_api.v1alpha1.train_job_status import Checkpoint, TrainJobStatus
+from flagscale_operator.kinds.pod_state import Termination
 from flagscale_operator.kinds.train_job.facts import (
     ChildFact,
     Observed,
     PodFact,
     ProgressFact,
-    Termination,
 )
 from flagscale_operator.kinds.train_job.plan import Plan, TrainJobView
 from flagscale_operator.kinds.train_job.reconcile import plan

@@ -56,11 +56,13 @@ class _Inliner:
         schema: Schema = {"type": "object"}
         if node.get("description"):
             schema["description"] = node["description"].strip()
+        required = sorted(node.get("required", ()))
         schema["properties"] = {
-            name: self.of(child) for name, child in node.get("properties", {}).items()
+            name: self._without_default(child) if name in required else self.of(child)
+            for name, child in node.get("properties", {}).items()
         }
-        if node.get("required"):
-            schema["required"] = sorted(node["required"])
+        if required:
+            schema["required"] = required
         if model.cel_rules:
             schema["x-kubernetes-validations"] = [validation(rule) for rule in model.cel_rules]
         return schema
@@ -86,8 +88,8 @@ class _Inliner:
             }
         return schema
 
-    def _element(self, node: Schema) -> Schema:
-        """An item of a list or map: never absent, so it has no default."""
+    def _without_default(self, node: Schema) -> Schema:
+        """A required field, or an item of a list or map: never absent."""
         return {key: value for key, value in self.of(node).items() if key != "default"}
 
     def _typed(self, node: Schema) -> Schema:
@@ -107,7 +109,7 @@ class _Inliner:
     def _details(self, node: Schema) -> Schema:
         kind = node["type"]
         if kind == "array":
-            item = self._element(node["items"])
+            item = self._without_default(node["items"])
             name = node["items"].get("$ref", "").rpartition("/")[2]
             listing: Schema = {"items": item}
             if name in _LIST_KEYS:
@@ -119,7 +121,7 @@ class _Inliner:
             keyed = node.get("patternProperties") or {}
             values = next(iter(keyed.values()), node.get("additionalProperties"))
             if isinstance(values, dict):
-                return {"additionalProperties": self._element(values)}
+                return {"additionalProperties": self._without_default(values)}
             return {"x-kubernetes-preserve-unknown-fields": True}
         if kind == "integer":
             return {"format": "int64"}

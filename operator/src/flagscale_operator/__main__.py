@@ -17,7 +17,7 @@ from flagscale_operator.errors import FlagScaleError
 from flagscale_operator.kube.budget import RequestBudget
 from flagscale_operator.kube.connection import load_connection
 from flagscale_operator.kube.http import KubeHttp
-from flagscale_operator.kube.kinds import LEASE_NAME, TRAIN_JOB
+from flagscale_operator.kube.kinds import LEASE_NAME
 from flagscale_operator.render import run_render
 from flagscale_operator.settings import Settings, load_settings
 from flagscale_operator.telemetry.http import serve_telemetry
@@ -25,13 +25,13 @@ from flagscale_operator.telemetry.logs import configure_logging
 from flagscale_operator.telemetry.metrics import Metrics
 
 _log = logging.getLogger("flagscale_operator")
-FIELD_MANAGER = "flagscale/trainjob"
+FIELD_MANAGER = "flagscale/operator"
 
 
 async def run_operator(settings: Settings) -> None:
     """Serve metrics and probes, become leader, work; returns after SIGTERM or SIGINT."""
     registry, health = CollectorRegistry(), Health()
-    metrics = Metrics(registry, controller=TRAIN_JOB.kind, version=version("flagscale"))
+    metrics = Metrics(registry, version=version("flagscale"))
     connection = load_connection()
     kube = KubeHttp.open(
         connection,

@@ -1,12 +1,20 @@
 """`python -m flagscale_operator render FILE`: exactly what the operator would make of a file."""
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from flagscale_operator.contexts import serving_context, training_context
 from flagscale_operator.errors import InvalidSpecError
+from flagscale_operator.kinds.inference_service.facts import observe_train_job
+from flagscale_operator.kinds.inference_service.pods import ServingContext
+from flagscale_operator.kinds.inference_service.render import render_children
+from flagscale_operator.kinds.inference_service.source import NoSource, TrainJobFact, find_source
+from flagscale_operator.kinds.inference_service.view import parse_inference_service
 from flagscale_operator.kinds.train_job.backends.pytorchjob import render_attempt
 from flagscale_operator.kinds.train_job.pod import RenderContext
 from flagscale_operator.kinds.train_job.reconciler import parse_train_job
@@ -15,30 +23,60 @@ from flagscale_operator.settings import Settings
 Manifest = dict[str, Any]
 
 
-def render_document(document: Manifest, context: RenderContext) -> list[Manifest]:
-    """The objects of the first attempt of a TrainJob; nothing for other kinds.
+@dataclass(frozen=True, slots=True)
+class RenderContexts:
+    """Facts of the installation, for each kind."""
+
+    training: RenderContext
+    serving: ServingContext
+
+
+def render_documents(documents: Sequence[Manifest], contexts: RenderContexts) -> list[Manifest]:
+    """The objects that our kinds in a file become; nothing for other kinds.
+
+    Of a TrainJob it is the first attempt. An InferenceService with a trainJobRef needs the
+    TrainJob, finished, in the same file.
 
     Raises:
-        InvalidSpecError: the TrainJob can't work as written.
+        InvalidSpecError: an object can't work as written.
     """
-    if document.get("kind") != "TrainJob":
-        return []
-    metadata = {"namespace": "default", "uid": "", **document.get("metadata", {})}
-    job = parse_train_job({**document, "metadata": metadata, "status": {}})
-    return [render_attempt(job, context, attempt=1, suspend=job.spec.suspend)]
+    jobs = {
+        d["metadata"]["name"]: observe_train_job(d)
+        for d in documents
+        if d.get("kind") == "TrainJob"
+    }
+    rendered: list[Manifest] = []
+    for document in documents:
+        metadata = {"namespace": "default", "uid": "", **document.get("metadata", {})}
+        body = {**document, "metadata": metadata}
+        if document.get("kind") == "TrainJob":
+            job = parse_train_job({**body, "status": {}})
+            suspend = job.spec.suspend
+            rendered.append(render_attempt(job, contexts.training, attempt=1, suspend=suspend))
+        elif document.get("kind") == "InferenceService":
+            rendered += _serving(body, jobs, contexts.serving)
+    return rendered
+
+
+def _serving(
+    body: Manifest, jobs: dict[str, TrainJobFact], context: ServingContext
+) -> list[Manifest]:
+    service = parse_inference_service(body)
+    reference = service.spec.model.train_job_ref
+    job = jobs.get(reference.name) if reference else None
+    source = find_source(service.spec.model, job, service.status.model)
+    if isinstance(source, NoSource):
+        raise InvalidSpecError(source.message, source.reason)
+    return [manifest for _, manifest in render_children(service, source, context)]
 
 
 def run_render(file: Path, settings: Settings) -> int:
     """Print the rendered YAML; 1 with a sentence on stderr when the file is not usable."""
-    context = RenderContext(
-        trainer_image=settings.trainer_image,
-        progress_url=settings.effective_progress_url,
-        progress_ca="(the operator's CA certificate)",
-        image_pull_policy=settings.image_pull_policy,
-    )
+    training = training_context(settings, "(the operator's CA certificate)")
+    contexts = RenderContexts(training, serving_context(settings))
     try:
         documents = [d for d in yaml.safe_load_all(file.read_text()) if d]
-        rendered = [m for d in documents for m in render_document(d, context)]
+        rendered = render_documents(documents, contexts)
     except (OSError, yaml.YAMLError, KeyError, InvalidSpecError) as error:
         print(f"{file}: {error}", file=sys.stderr)
         return 1

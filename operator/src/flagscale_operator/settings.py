@@ -29,6 +29,14 @@ class Settings(BaseModel):
         pattern="^(Always|IfNotPresent|Never)$",
         description="Pull policy of training pods.",
     )
+    serving_image: str = Field(
+        default="flagscale-serving:latest", description="Image of serving pods."
+    )
+    serving_pull_policy: str = Field(
+        default="IfNotPresent",
+        pattern="^(Always|IfNotPresent|Never)$",
+        description="Pull policy of serving pods.",
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     metrics_port: int = Field(default=8080, ge=0, le=65535)
     probe_port: int = Field(default=8081, ge=0, le=65535)

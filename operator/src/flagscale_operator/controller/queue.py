@@ -9,7 +9,7 @@ import asyncio
 import heapq
 import itertools
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,13 +27,13 @@ class Key:
 class QueueObserver(Protocol):
     """What the queue tells about itself (client-go's workqueue metrics)."""
 
-    def added(self, depth: int) -> None:
-        """A key was added; `depth` keys wait now."""
+    def added(self, kind: str, depth: int) -> None:
+        """A key was added; `depth` keys of its kind wait now."""
 
-    def taken(self, waited_s: float, depth: int) -> None:
+    def taken(self, kind: str, waited_s: float, depth: int) -> None:
         """A key was handed to a worker after `waited_s`."""
 
-    def retried(self) -> None:
+    def retried(self, kind: str) -> None:
         """A key was added again after an error."""
 
 
@@ -56,6 +56,7 @@ class KeyedQueue:
         self._jitter = jitter
         self._ready: deque[Key] = deque()
         self._since: dict[Key, float] = {}
+        self._depth: Counter[str] = Counter()
         self._active: set[Key] = set()
         self._delayed: list[tuple[float, int, Key]] = []
         self._due: dict[Key, float] = {}
@@ -74,11 +75,12 @@ class KeyedQueue:
         if key in self._since:
             return
         self._since[key] = self._clock()
+        self._depth[key.kind] += 1
         if key not in self._active:
             self._ready.append(key)
             self._wake.set()
         if self._observer:
-            self._observer.added(len(self._since))
+            self._observer.added(key.kind, self._depth[key.kind])
 
     def add_after(self, key: Key, delay_s: float) -> None:
         """Run this key after a delay, unless it is to run sooner anyway."""
@@ -99,7 +101,7 @@ class KeyedQueue:
         backoff_s = min(BACKOFF_BASE_S * 2.0 ** min(failures, 20), BACKOFF_MAX_S)
         delay_s = after_s if after_s is not None else backoff_s * (0.75 + 0.5 * self._jitter())
         if self._observer:
-            self._observer.retried()
+            self._observer.retried(key.kind)
         self.add_after(key, delay_s)
         return delay_s
 
@@ -136,8 +138,9 @@ class KeyedQueue:
     def _hand_out(self, key: Key) -> Key:
         self._active.add(key)
         waited_s = self._clock() - self._since.pop(key)
+        self._depth[key.kind] -= 1
         if self._observer:
-            self._observer.taken(waited_s, len(self._since))
+            self._observer.taken(key.kind, waited_s, self._depth[key.kind])
         if self._ready:
             self._wake.set()
         return key

@@ -5,13 +5,12 @@ version that is older than the one at hand is dropped, since a watch may bring t
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from flagscale_api import keys
 
 Manifest = dict[str, Any]
 ObjectKey = tuple[str, str]
+OwnerName = Callable[[Mapping[str, Any]], str | None]
 TOMBSTONES = 10_000
 """Deleted uids to remember, so that a late answer can't bring an object back."""
 
@@ -35,11 +34,22 @@ def trimmed(body: Mapping[str, Any]) -> Manifest:
     return {**body, "metadata": metadata}
 
 
+def label_of(label: str) -> OwnerName:
+    """The owner is whom a label names."""
+
+    def name(body: Mapping[str, Any]) -> str | None:
+        found = (body["metadata"].get("labels") or {}).get(label)
+        return str(found) if found else None
+
+    return name
+
+
 class ObjectStore:
     """Newest bodies of one kind, and which of them belong to which owner."""
 
-    def __init__(self, *, owner_label: str | None = None) -> None:
-        self._owner_label = owner_label
+    def __init__(self, *, owner_name: OwnerName | None = None) -> None:
+        """`owner_name` tells whom an object belongs to or waits for; none: nobody."""
+        self._owner_name = owner_name
         self._bodies: dict[ObjectKey, Manifest] = {}
         self._owned: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._deleted: OrderedDict[str, None] = OrderedDict()
@@ -56,6 +66,8 @@ class ObjectStore:
         known = self._bodies.get(key)
         if known is not None and _version(body) < _version(known):
             return False
+        if known is not None:
+            self._disown(key, known)
         self._bodies[key] = trimmed(body)
         owner = self.owner_of(body)
         if owner:
@@ -72,11 +84,7 @@ class ObjectStore:
         if known is None or known["metadata"].get("uid") != uid:
             return
         del self._bodies[key]
-        owner = self.owner_of(body)
-        if owner:
-            self._owned[owner].discard(key)
-            if not self._owned[owner]:
-                del self._owned[owner]
+        self._disown(key, known)
 
     def get(self, key: ObjectKey) -> Manifest | None:
         """The newest body."""
@@ -87,28 +95,17 @@ class ObjectStore:
         return list(self._bodies)
 
     def owned_by(self, owner: ObjectKey) -> list[Manifest]:
-        """Bodies that carry the owner's label, in the owner's namespace."""
+        """Bodies that name this owner, in the owner's namespace."""
         return [self._bodies[key] for key in sorted(self._owned.get(owner, ()))]
 
     def owner_of(self, body: Mapping[str, Any]) -> ObjectKey | None:
-        """The owner that an object's label names."""
-        if self._owner_label is None:
-            return None
-        metadata = body["metadata"]
-        name = (metadata.get("labels") or {}).get(self._owner_label)
-        return (metadata.get("namespace", ""), name) if name else None
+        """The owner that an object names."""
+        name = self._owner_name(body) if self._owner_name else None
+        return (body["metadata"].get("namespace", ""), name) if name else None
 
-
-class ClusterView:
-    """The stores of all watched kinds; pods keep their last state a while after deletion."""
-
-    def __init__(self) -> None:
-        self.train_jobs = ObjectStore()
-        self.children = ObjectStore(owner_label=keys.TRAIN_JOB_LABEL)
-        self.pods = ObjectStore(owner_label=keys.TRAIN_JOB_LABEL)
-        self.gone_pods = ObjectStore(owner_label=keys.TRAIN_JOB_LABEL)
-
-    def phases(self) -> list[str]:
-        """The phase of each TrainJob, as its status says."""
-        bodies = (self.train_jobs.get(key) or {} for key in self.train_jobs.identities())
-        return [(body.get("status") or {}).get("phase", "Pending") for body in bodies]
+    def _disown(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
+        owner = self.owner_of(body)
+        if owner:
+            self._owned[owner].discard(key)
+            if not self._owned[owner]:
+                del self._owned[owner]

@@ -7,6 +7,7 @@ from typing import Any
 import kopf
 
 from flagscale_api import keys
+from flagscale_operator.controller.view import SERVING_CHILDREN
 from flagscale_operator.edge.watch import SELECTOR
 from flagscale_operator.kube.kinds import POD, PYTORCH_JOB
 from flagscale_operator.settings import Settings
@@ -42,7 +43,7 @@ def informer_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.watching.chunk_size = 500
     # In a shared cluster only our own pods and children may cost anything.
-    for kind in (POD, PYTORCH_JOB):
+    for kind in (POD, PYTORCH_JOB, *SERVING_CHILDREN):
         settings.watching.label_selectors[kind.group, kind.version, kind.plural] = SELECTOR
     return settings
 

@@ -11,14 +11,13 @@ import kopf
 
 from flagscale_operator.controller.queue import Key, KeyedQueue
 from flagscale_operator.controller.runner import Reconcile, resync, run_workers
-from flagscale_operator.controller.store import ClusterView
+from flagscale_operator.controller.view import ClusterView
 from flagscale_operator.edge.informer import run_informer
 from flagscale_operator.edge.login import kopf_connection
+from flagscale_operator.edge.reconcilers import make_reconcile
 from flagscale_operator.edge.watch import Watch
-from flagscale_operator.kinds.train_job.pod import RenderContext
-from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
-from flagscale_operator.kube.client import Kube
 from flagscale_operator.kube.connection import Connection
+from flagscale_operator.kube.http import KubeHttp
 from flagscale_operator.kube.kinds import TRAIN_JOB
 from flagscale_operator.progress.board import ProgressBoard
 from flagscale_operator.progress.endpoint import publish_endpoint
@@ -26,8 +25,6 @@ from flagscale_operator.progress.server import serve_progress
 from flagscale_operator.progress.tls import ensure_certificates
 from flagscale_operator.progress.tokens import TokenChecker
 from flagscale_operator.settings import Settings
-from flagscale_operator.telemetry.events import EventRecorder
-from flagscale_operator.telemetry.logs import bound
 from flagscale_operator.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -71,11 +68,12 @@ async def measure(view: ClusterView, health: Health, metrics: Metrics) -> None:
         await asyncio.sleep(LAG_PERIOD_S)
         health.lag_s = max(0.0, loop.time() - due)
         metrics.loop_lag(health.lag_s)
-        metrics.phases(Counter(view.phases()))
+        for entry in view.own():
+            metrics.phases(entry.kind.kind, Counter(view.phases(entry)))
 
 
 async def operate(
-    *, settings: Settings, connection: Connection, kube: Kube, metrics: Metrics, health: Health
+    *, settings: Settings, connection: Connection, kube: KubeHttp, metrics: Metrics, health: Health
 ) -> None:
     """Work as the leader until cancelled; running reconciles are finished first."""
     view, queue = ClusterView(), KeyedQueue(observer=metrics)
@@ -85,8 +83,14 @@ async def operate(
     certificates = await ensure_certificates(
         kube, namespace=settings.namespace, pod_ip=settings.pod_ip, now=utc_now()
     )
-    reconcile = _reconcile_by(
-        settings, kube=kube, view=view, board=board, metrics=metrics, ca_pem=certificates.ca_pem
+    reconcile = make_reconcile(
+        settings,
+        kube=kube,
+        view=view,
+        board=board,
+        metrics=metrics,
+        ca_pem=certificates.ca_pem,
+        clock=utc_now,
     )
     async with serve_progress(
         board=board,
@@ -105,44 +109,6 @@ async def operate(
         await _work(settings, connection, view, queue, reconcile, metrics, health)
 
 
-def _reconcile_by(
-    settings: Settings,
-    *,
-    kube: Kube,
-    view: ClusterView,
-    board: ProgressBoard,
-    metrics: Metrics,
-    ca_pem: str,
-) -> Reconcile:
-    """The reconcile of TrainJobs, with the object in every log line of it."""
-    reconciler = TrainJobReconciler(
-        kube=kube,
-        view=view,
-        progress=board,
-        events=EventRecorder(
-            kube,
-            component="flagscale-operator",
-            instance=settings.pod_name,
-            clock=utc_now,
-            on_failure=metrics.event_failed,
-        ),
-        restarts=metrics,
-        context=RenderContext(
-            trainer_image=settings.trainer_image,
-            progress_url=settings.effective_progress_url,
-            progress_ca=ca_pem,
-            image_pull_policy=settings.image_pull_policy,
-        ),
-        clock=utc_now,
-    )
-
-    async def reconcile(key: Key) -> float | None:
-        with bound(controller=key.kind, namespace=key.namespace, name=key.name):
-            return await reconciler.reconcile(key)
-
-    return reconcile
-
-
 async def _work(
     settings: Settings,
     connection: Connection,
@@ -156,15 +122,12 @@ async def _work(
     Watch(registry=registry, view=view, queue=queue, on_event=metrics.watch_event)
     ready, stop = asyncio.Event(), asyncio.Event()
 
-    def keys() -> list[Key]:
-        return [Key(TRAIN_JOB.kind, *key) for key in view.train_jobs.identities()]
-
     workers = asyncio.create_task(
         run_workers(queue, reconcile, workers=settings.workers, observer=metrics)
     )
     background = [
         asyncio.create_task(measure(view, health, metrics)),
-        asyncio.create_task(resync(queue, keys)),
+        asyncio.create_task(resync(queue, view.keys)),
         asyncio.create_task(_mark_ready(ready, health)),
     ]
     informer = asyncio.create_task(

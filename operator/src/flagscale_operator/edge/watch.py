@@ -12,16 +12,16 @@ from typing import Any
 import kopf
 
 from flagscale_api import keys
-from flagscale_operator.controller.queue import Key, KeyedQueue
-from flagscale_operator.controller.store import ClusterView, ObjectStore
-from flagscale_operator.kube.kinds import POD, PYTORCH_JOB, TRAIN_JOB, KubeKind
+from flagscale_operator.controller.queue import KeyedQueue
+from flagscale_operator.controller.view import ClusterView
+from flagscale_operator.kube.kinds import KubeKind
 
 OnEvent = Callable[[str, str], None]
-SELECTOR = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY},{keys.TRAIN_JOB_LABEL}"
+SELECTOR = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY},{keys.OWNER_UID_LABEL}"
 
 
 class Watch:
-    """Handlers of the three watched kinds, registered on one registry."""
+    """Handlers of all watched kinds, registered on one registry."""
 
     def __init__(
         self,
@@ -34,45 +34,28 @@ class Watch:
         self._view = view
         self._queue = queue
         self._on_event = on_event
-        for kind, store in (
-            (TRAIN_JOB, view.train_jobs),
-            (PYTORCH_JOB, view.children),
-            (POD, view.pods),
-        ):
-            self._register(registry, kind, store)
+        for kind in view.kinds():
+            self._register(registry, kind)
 
-    def _register(
-        self, registry: kopf.OperatorRegistry, kind: KubeKind, store: ObjectStore
-    ) -> None:
+    def _register(self, registry: kopf.OperatorRegistry, kind: KubeKind) -> None:
         selector = (kind.group, kind.version, kind.plural)
         name = kind.plural
 
         async def index(*, body: kopf.Body, **_: Any) -> None:
-            store.upsert(body)
+            self._view.keep(kind, body)
 
         async def event(*, event: kopf.RawEvent, **_: Any) -> None:
-            self._handle(kind, store, dict(event))
+            self._handle(kind, dict(event))
 
         kopf.index(*selector, id=f"index-{name}", registry=registry)(index)
         kopf.on.event(*selector, id=f"event-{name}", registry=registry)(event)
 
-    def _handle(self, kind: KubeKind, store: ObjectStore, event: dict[str, Any]) -> None:
+    def _handle(self, kind: KubeKind, event: dict[str, Any]) -> None:
         body, type_ = event["object"], event.get("type") or "LISTED"
         self._on_event(kind.kind, type_)
         if type_ == "DELETED":
-            store.remove(body)
-            if kind is POD and not _ended(body):
-                self._view.gone_pods.upsert(body)
+            self._view.drop(kind, body)
         else:
-            store.upsert(body)
-        owner = (
-            (body["metadata"].get("namespace", ""), body["metadata"]["name"])
-            if kind is TRAIN_JOB
-            else store.owner_of(body)
-        )
-        if owner:
-            self._queue.add(Key(TRAIN_JOB.kind, *owner))
-
-
-def _ended(body: dict[str, Any]) -> bool:
-    return (body.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+            self._view.keep(kind, body)
+        for key in self._view.woken_by(kind, body):
+            self._queue.add(key)

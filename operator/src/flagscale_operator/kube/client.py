@@ -8,7 +8,7 @@ Manifest = dict[str, Any]
 
 
 class Kube(Protocol):
-    """Asynchronous Kubernetes API.
+    """Asynchronous Kubernetes API, writing under one field manager.
 
     Every method raises `ApiError` when the server refuses and `TransientError` when it can't be
     reached, answers 5xx, or asks to slow down (429, with its Retry-After).

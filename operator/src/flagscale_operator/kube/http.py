@@ -5,10 +5,11 @@ of the memory of an idle operator; our models are our own, and bodies stay plain
 """
 
 import asyncio
+import copy
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -48,6 +49,12 @@ class KubeHttp:
         self._turns = asyncio.Semaphore(POOL)
         self._token: str | None = None
         self._token_read_at = float("-inf")
+
+    def managing_as(self, field_manager: str) -> Self:
+        """The same connection, budget and pool, writing under another field manager's name."""
+        other = copy.copy(self)
+        other._field_manager = field_manager
+        return other
 
     @classmethod
     def open(

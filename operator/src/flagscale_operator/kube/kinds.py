@@ -32,8 +32,16 @@ class KubeKind:
 
 
 TRAIN_JOB: Final = KubeKind(keys.GROUP, keys.VERSION, "TrainJob", "trainjobs")
+INFERENCE_SERVICE: Final = KubeKind(
+    keys.GROUP, keys.VERSION, "InferenceService", "inferenceservices"
+)
 PYTORCH_JOB: Final = KubeKind("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs")
 POD: Final = KubeKind("", "v1", "Pod", "pods")
+DEPLOYMENT: Final = KubeKind("apps", "v1", "Deployment", "deployments")
+SERVICE: Final = KubeKind("", "v1", "Service", "services")
+POD_DISRUPTION_BUDGET: Final = KubeKind(
+    "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"
+)
 SECRET: Final = KubeKind("", "v1", "Secret", "secrets")
 EVENT: Final = KubeKind("", "v1", "Event", "events")
 LEASE: Final = KubeKind("coordination.k8s.io", "v1", "Lease", "leases")
@@ -75,7 +83,30 @@ RULES: Final = (
         ("get", "list", "watch", "create", "patch", "delete"),
         why="one per attempt; server-side apply needs create and patch",
     ),
-    Rule(POD, ("get", "list", "watch"), why="root cause of failures; only pods of our jobs"),
+    Rule(INFERENCE_SERVICE, ("list", "watch"), why="watch"),
+    Rule(INFERENCE_SERVICE, ("patch",), subresource="status", why="report"),
+    Rule(
+        INFERENCE_SERVICE,
+        ("update",),
+        subresource="finalizers",
+        why="own children that block deletion",
+    ),
+    Rule(
+        DEPLOYMENT,
+        ("get", "list", "watch", "create", "patch"),
+        why="engine pods and the gateway; deleted by garbage collection only",
+    ),
+    Rule(
+        SERVICE,
+        ("get", "list", "watch", "create", "patch"),
+        why="where a model is reached; deleted by garbage collection only",
+    ),
+    Rule(
+        POD_DISRUPTION_BUDGET,
+        ("get", "list", "watch", "create", "patch", "delete"),
+        why="drains leave a replica; deleted when one replica is left",
+    ),
+    Rule(POD, ("get", "list", "watch"), why="causes of failures; only pods of our objects"),
     Rule(EVENT, ("create", "patch"), why="tell the story of a run"),
     Rule(TOKEN_REVIEW, ("create",), why="bind progress posts to the job's pods"),
     Rule(

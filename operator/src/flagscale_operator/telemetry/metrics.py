@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from flagscale_operator.kube.kinds import INFERENCE_SERVICE, TRAIN_JOB
+
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 QUEUE_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0)
 
@@ -11,42 +13,45 @@ QUEUE_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0)
 class Metrics:
     """All metrics of one operator process; implements the observers of queue and workers."""
 
-    def __init__(self, registry: CollectorRegistry, *, controller: str, version: str) -> None:
-        self._controller = controller
+    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         self._reconciles = _ReconcileMetrics(registry)
-        queue = _QueueMetrics(registry)
-        self._depth = queue.depth.labels(controller)
-        self._adds = queue.adds.labels(controller)
-        self._waited = queue.waited.labels(controller)
-        self._worked = queue.worked.labels(controller)
-        self._retries = queue.retries.labels(controller)
+        self._queue = _QueueMetrics(registry)
         self._api = _ApiMetrics(registry)
         self._process = _ProcessMetrics(registry)
         self._jobs = _TrainJobMetrics(registry)
+        self._phases = {
+            kind: Gauge(
+                f"flagscale_{kind.lower()}_phase",
+                f"{kind}s in a phase.",
+                ("phase",),
+                registry=registry,
+            )
+            for kind in (TRAIN_JOB.kind, INFERENCE_SERVICE.kind)
+        }
         build = Gauge("flagscale_build_info", "Always 1.", ("version",), registry=registry)
         build.labels(version).set(1)
 
-    def added(self, depth: int) -> None:
+    def added(self, kind: str, depth: int) -> None:
         """See `QueueObserver.added`."""
-        self._adds.inc()
-        self._depth.set(depth)
+        self._queue.adds.labels(kind).inc()
+        self._queue.depth.labels(kind).set(depth)
 
-    def taken(self, waited_s: float, depth: int) -> None:
+    def taken(self, kind: str, waited_s: float, depth: int) -> None:
         """See `QueueObserver.taken`."""
-        self._waited.observe(waited_s)
-        self._depth.set(depth)
+        self._queue.waited.labels(kind).observe(waited_s)
+        self._queue.depth.labels(kind).set(depth)
 
-    def retried(self) -> None:
+    def retried(self, kind: str) -> None:
         """See `QueueObserver.retried`."""
-        self._retries.inc()
+        self._queue.retries.labels(kind).inc()
 
     def reconciled(self, kind: str, result: str, seconds: float) -> None:
         """See `ReconcileObserver.reconciled`."""
-        self._reconciles.runs.labels(self._controller, result).inc()
-        self._reconciles.seconds.labels(self._controller).observe(seconds)
-        self._worked.observe(seconds)
+        self._reconciles.runs.labels(kind, result).inc()
+        self._reconciles.seconds.labels(kind).observe(seconds)
+        self._queue.worked.labels(kind).observe(seconds)
         if result == "error":
-            self._reconciles.errors.labels(self._controller).inc()
+            self._reconciles.errors.labels(kind).inc()
 
     def api_request(self, verb: str, resource: str, code: str, seconds: float) -> None:
         """One request to the Kubernetes API ended; `code` is `error` without an answer."""
@@ -77,11 +82,12 @@ class Metrics:
         """See `RestartObserver.restarted`."""
         self._jobs.restarts.labels(cause).inc()
 
-    def phases(self, counts: Mapping[str, int]) -> None:
-        """How many TrainJobs are in each phase now; phases that are left out have none."""
-        self._jobs.phases.clear()
+    def phases(self, kind: str, counts: Mapping[str, int]) -> None:
+        """How many objects of a kind are in each phase; phases that are left out have none."""
+        gauge = self._phases[kind]
+        gauge.clear()
         for phase, count in counts.items():
-            self._jobs.phases.labels(phase).set(count)
+            gauge.labels(phase).set(count)
 
 
 class _ReconcileMetrics:
@@ -172,7 +178,4 @@ class _TrainJobMetrics:
         )
         self.restarts = Counter(
             "flagscale_trainjob_restarts", "Gang restarts.", ("cause",), registry=registry
-        )
-        self.phases = Gauge(
-            "flagscale_trainjob_phase", "TrainJobs in a phase.", ("phase",), registry=registry
         )

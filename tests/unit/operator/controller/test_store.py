@@ -1,7 +1,7 @@
 from typing import Any
 
 from flagscale_api import keys
-from flagscale_operator.controller.store import ObjectStore
+from flagscale_operator.controller.store import ObjectStore, label_of
 
 
 def body(name: str, version: int, *, uid: str = "u1", owner: str | None = None) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_deleting_an_old_object_leaves_a_new_one_of_the_same_name() -> None:
 
 
 def test_children_are_found_by_the_label_of_their_owner() -> None:
-    store = ObjectStore(owner_label=keys.TRAIN_JOB_LABEL)
+    store = ObjectStore(owner_name=label_of(keys.TRAIN_JOB_LABEL))
     store.upsert(body("a-a1", 1, uid="1", owner="a"))
     store.upsert(body("a-a2", 2, uid="2", owner="a"))
     store.upsert(body("b-a1", 3, uid="3", owner="b"))

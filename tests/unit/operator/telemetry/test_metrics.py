@@ -9,20 +9,20 @@ def value(registry: CollectorRegistry, sample: str, /, **labels: str) -> float |
 
 def test_names_are_those_of_controller_runtime_and_client_go() -> None:
     registry = CollectorRegistry()
-    metrics = Metrics(registry, controller="trainjob", version="1")
+    metrics = Metrics(registry, version="1")
 
-    metrics.added(2)
-    metrics.taken(0.5, 1)
-    metrics.retried()
+    metrics.added("TrainJob", 2)
+    metrics.taken("TrainJob", 0.5, 1)
+    metrics.retried("TrainJob")
     metrics.reconciled("TrainJob", "success", 0.1)
 
     for sample in ("workqueue_adds_total", "workqueue_depth", "workqueue_retries_total"):
-        assert value(registry, sample, name="trainjob") == 1
-    assert value(registry, "workqueue_queue_duration_seconds_sum", name="trainjob") == 0.5
-    assert value(registry, "workqueue_work_duration_seconds_sum", name="trainjob") == 0.1
+        assert value(registry, sample, name="TrainJob") == 1
+    assert value(registry, "workqueue_queue_duration_seconds_sum", name="TrainJob") == 0.5
+    assert value(registry, "workqueue_work_duration_seconds_sum", name="TrainJob") == 0.1
     assert (
         value(
-            registry, "controller_runtime_reconcile_total", controller="trainjob", result="success"
+            registry, "controller_runtime_reconcile_total", controller="TrainJob", result="success"
         )
         == 1
     )
@@ -30,19 +30,19 @@ def test_names_are_those_of_controller_runtime_and_client_go() -> None:
 
 def test_errors_are_counted_apart() -> None:
     registry = CollectorRegistry()
-    metrics = Metrics(registry, controller="trainjob", version="1")
+    metrics = Metrics(registry, version="1")
 
     metrics.reconciled("TrainJob", "success", 0.1)
     metrics.reconciled("TrainJob", "error", 0.1)
 
     assert (
-        value(registry, "controller_runtime_reconcile_errors_total", controller="trainjob") == 1.0
+        value(registry, "controller_runtime_reconcile_errors_total", controller="TrainJob") == 1.0
     )
 
 
 def test_requests_events_posts_and_restarts_are_labelled() -> None:
     registry = CollectorRegistry()
-    metrics = Metrics(registry, controller="trainjob", version="1")
+    metrics = Metrics(registry, version="1")
 
     metrics.api_request("get", "pods", "200", 0.01)
     metrics.watch_event("Pod", "ADDED")
@@ -63,10 +63,12 @@ def test_requests_events_posts_and_restarts_are_labelled() -> None:
 
 def test_a_phase_without_jobs_is_not_reported_any_more() -> None:
     registry = CollectorRegistry()
-    metrics = Metrics(registry, controller="trainjob", version="1")
+    metrics = Metrics(registry, version="1")
 
-    metrics.phases({"Running": 2})
-    metrics.phases({"Succeeded": 1})
+    metrics.phases("TrainJob", {"Running": 2})
+    metrics.phases("InferenceService", {"Ready": 3})
+    metrics.phases("TrainJob", {"Succeeded": 1})
 
     assert value(registry, "flagscale_trainjob_phase", phase="Running") is None
     assert value(registry, "flagscale_trainjob_phase", phase="Succeeded") == 1
+    assert value(registry, "flagscale_inferenceservice_phase", phase="Ready") == 3

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from flagscale_operator.kinds.inference_service.pods import ServingContext
 from flagscale_operator.kinds.train_job.backends.pytorchjob import render_attempt
 from flagscale_operator.kinds.train_job.pod import RenderContext
-from flagscale_operator.render import render_document
+from flagscale_operator.render import RenderContexts, render_documents
 from support.train_jobs import make_job
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "train_job"
@@ -23,7 +24,7 @@ CONTEXT = RenderContext(
 def test_a_train_job_becomes_the_golden_children(case: str) -> None:
     document = yaml.safe_load((GOLDEN / case / "cr.yaml").read_text())
 
-    rendered = render_document(document, CONTEXT)
+    rendered = render_documents([document], RenderContexts(CONTEXT, ServingContext("s")))
 
     assert rendered == list(yaml.safe_load_all((GOLDEN / case / "children.yaml").read_text()))
 

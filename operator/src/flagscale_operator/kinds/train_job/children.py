@@ -1,10 +1,9 @@
 """The child objects of a TrainJob, as requests to the API server."""
 
-from typing import Any
-
-from flagscale_api import keys
 from flagscale_operator.controller.store import Manifest, ObjectStore
 from flagscale_operator.errors import ApiError
+from flagscale_operator.kinds.ownership import is_owned
+from flagscale_operator.kinds.refusals import explain_refusal
 from flagscale_operator.kinds.train_job.backends.pytorchjob import render_attempt
 from flagscale_operator.kinds.train_job.facts import ChildFact
 from flagscale_operator.kinds.train_job.names import child_name
@@ -16,8 +15,7 @@ from flagscale_operator.kube.kinds import PYTORCH_JOB
 
 def is_of(body: Manifest, job: TrainJobView) -> bool:
     """Whether an object belongs to this job, not to an earlier one of the same name."""
-    labels: dict[str, Any] = body["metadata"].get("labels") or {}
-    return labels.get(keys.OWNER_UID_LABEL) == job.uid
+    return is_owned(body, job.uid)
 
 
 class Children:
@@ -66,23 +64,11 @@ class Children:
                 raise
 
 
-def explain_refusal(error: ApiError, child: str) -> tuple[str | None, str]:
+def explain_blocked(error: ApiError, child: str) -> tuple[str | None, str]:
     """Condition reason and message for a refused child, or None for what is worth retrying."""
     if error.not_found:
         return "DependencyMissing", (
             "the kind PyTorchJob (kubeflow.org/v1) is not installed; install the Kubeflow "
             "training-operator, this job then goes on by itself"
         )
-    if error.conflict:
-        return "Conflict", (
-            f"a PyTorchJob {child} exists that is not ours; delete it or give this job another "
-            "name; this job then goes on by itself"
-        )
-    if error.status == 403:
-        return "Forbidden", (
-            f"the operator may not {error.verb} {error.resource}: {error.message}; "
-            "install its RBAC, or lift the quota or policy"
-        )
-    if error.status in (400, 422):
-        return "ApplyRejected", f"the API server refused the PyTorchJob: {error.message}"
-    return None, ""
+    return explain_refusal(error, kind="PyTorchJob", child=child, owner="job")

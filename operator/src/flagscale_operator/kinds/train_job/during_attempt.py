@@ -2,6 +2,7 @@
 
 from flagscale_api.v1alpha1.train_job_status import Attempt, Failure, TrainJobStatus
 from flagscale_operator.kinds.clock import parse_time
+from flagscale_operator.kinds.pod_parts import NODE_LOSS_TOLERATION_S
 from flagscale_operator.kinds.train_job.ending import end_attempt, finish_succeeded
 from flagscale_operator.kinds.train_job.facts import ChildFact, Observed, PodFact
 from flagscale_operator.kinds.train_job.plan import (
@@ -11,7 +12,6 @@ from flagscale_operator.kinds.train_job.plan import (
     was_running,
     with_status,
 )
-from flagscale_operator.kinds.train_job.pod import NODE_LOSS_TOLERATION_S
 from flagscale_operator.kinds.train_job.root_cause import find_root_cause
 from flagscale_operator.kinds.train_job.status import (
     Verdicts,

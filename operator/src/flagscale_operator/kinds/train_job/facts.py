@@ -12,20 +12,10 @@ from typing import Any
 from flagscale_api import keys
 from flagscale_api.v1alpha1.train_job_status import Checkpoint
 from flagscale_operator.kinds.clock import parse_time
+from flagscale_operator.kinds.pod_state import Termination, termination_of
 
 Manifest = Mapping[str, Any]
 CONTAINER = "pytorch"
-
-
-@dataclass(frozen=True, slots=True)
-class Termination:
-    """How the training container of a pod ended."""
-
-    exit_code: int
-    signal: int | None
-    reason: str
-    message: str
-    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +124,6 @@ def observe_child(body: Manifest) -> ChildFact:
     )
 
 
-def _termination(state: Mapping[str, Any]) -> Termination | None:
-    ended = state.get("terminated")
-    if not ended:
-        return None
-    return Termination(
-        exit_code=int(ended.get("exitCode", 0)),
-        signal=ended.get("signal"),
-        reason=ended.get("reason") or "",
-        message=ended.get("message") or "",
-        finished_at=parse_time(ended.get("finishedAt")),
-    )
-
-
 def _disruption(conditions: Mapping[str, Mapping[str, Any]]) -> str | None:
     condition = conditions.get("DisruptionTarget", {})
     return condition.get("reason") if condition.get("status") == "True" else None
@@ -180,6 +157,6 @@ def observe_pod(body: Manifest, *, gone: bool = False) -> PodFact:
         message=status.get("message"),
         waiting_reason=scheduled.get("reason") if unscheduled else waiting.get("reason"),
         waiting_message=scheduled.get("message") if unscheduled else waiting.get("message"),
-        termination=_termination(state),
+        termination=termination_of(state),
         unready_since=parse_time(ready.get("lastTransitionTime")) if unready else None,
     )

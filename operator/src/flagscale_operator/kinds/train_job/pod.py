@@ -10,19 +10,24 @@ from typing import Any, Final
 
 from flagscale_api import keys
 from flagscale_api.runtime.train import TrainRunConfig
-from flagscale_api.v1alpha1.common import EnvVar, PodTemplate, Resources
+from flagscale_api.v1alpha1.common import EnvVar, PodTemplate
 from flagscale_api.v1alpha1.trainer import TrainerSpec
+from flagscale_operator.kinds.pod_parts import (
+    CONFIG_DIR,
+    TERMINATION_LOG,
+    compute_resources,
+    container_security,
+    placement,
+    pod_security,
+    tolerations,
+)
 from flagscale_operator.kinds.train_job.facts import CONTAINER
 from flagscale_operator.kinds.train_job.plan import TrainJobView
 
 Manifest = dict[str, Any]
 
-CONFIG_DIR: Final = "/etc/flagscale"
 CONFIG_PATH: Final = f"{CONFIG_DIR}/train.json"
-TERMINATION_LOG: Final = "/dev/termination-log"
 RENDEZVOUS_PORT: Final = 23456
-NODE_LOSS_TOLERATION_S: Final = 30
-"""How long a pod may stay on a node that stopped answering (Kubernetes' default: 300 s)."""
 TOKEN_LIFETIME_S: Final = 3600
 
 
@@ -63,14 +68,7 @@ def pod_template(
             "enableServiceLinks": False,
             "containers": [_container(job, context, child)],
             "restartPolicy": "Never",
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65532,
-                "runAsGroup": 65532,
-                "fsGroup": 65532,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pod_security(),
             "terminationGracePeriodSeconds": template.termination_grace_period_seconds,
             "volumes": _volumes(job),
             **_placement(template, queued=job.spec.queue_name is not None),
@@ -99,12 +97,8 @@ def _container(job: TrainJobView, context: RenderContext, child: str) -> Manifes
         "command": _command(job),
         "env": [*_launcher_env(job, context, child), *map(_env, spec.env)],
         "ports": [{"name": "pytorchjob-port", "containerPort": RENDEZVOUS_PORT}],
-        "resources": _resources(spec.resources),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "resources": compute_resources(spec.resources),
+        "securityContext": container_security(),
         "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": _mounts(job),
@@ -150,14 +144,6 @@ def _env(variable: EnvVar) -> Manifest:
         source = {"secretKeyRef": {"name": reference.name, "key": reference.key}}
         return {"name": variable.name, "valueFrom": source}
     return {"name": variable.name, "value": variable.value or ""}
-
-
-def _resources(resources: Resources) -> Manifest:
-    return {
-        key: dict(value)
-        for key, value in (("requests", resources.requests), ("limits", resources.limits))
-        if value
-    }
 
 
 def _volumes(job: TrainJobView) -> list[Manifest]:
@@ -207,31 +193,10 @@ def _mounts(job: TrainJobView) -> list[Manifest]:
 
 
 def _placement(template: PodTemplate, *, queued: bool) -> Manifest:
-    placement: Manifest = {
-        "affinity": template.affinity,
-        "priorityClassName": template.priority_class_name,
-        "schedulerName": template.scheduler_name,
-        "serviceAccountName": template.service_account_name,
-        "imagePullSecrets": [{"name": name} for name in template.image_pull_secrets],
-    }
+    placed = placement(template)
     # Kueue merges the flavor's selector and tolerations: atomic fields, so only one may own them.
-    if not queued or template.node_selector:
-        placement["nodeSelector"] = dict(template.node_selector)
+    if template.node_selector:
+        placed["nodeSelector"] = dict(template.node_selector)
     if not queued or template.tolerations:
-        placement["tolerations"] = _tolerations(template)
-    return {key: value for key, value in placement.items() if value}
-
-
-def _tolerations(template: PodTemplate) -> list[Manifest]:
-    own = [
-        {
-            "key": f"node.kubernetes.io/{state}",
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": NODE_LOSS_TOLERATION_S,
-        }
-        for state in ("not-ready", "unreachable")
-    ]
-    asked = [t.model_dump(by_alias=True, exclude_none=True) for t in template.tolerations]
-    taken = {t.get("key") for t in asked}
-    return [*asked, *(t for t in own if t["key"] not in taken)]
+        placed["tolerations"] = tolerations(template)
+    return placed

@@ -10,18 +10,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from pydantic import ValidationError
-
-from flagscale_api import keys
-from flagscale_api.meta import Condition
 from flagscale_api.v1alpha1.train_job import TrainJobSpec
 from flagscale_api.v1alpha1.train_job_status import TrainJobStatus
 from flagscale_operator.controller.queue import Key
-from flagscale_operator.controller.store import ClusterView, Manifest
+from flagscale_operator.controller.store import Manifest
+from flagscale_operator.controller.view import ClusterView
 from flagscale_operator.errors import ApiError, InvalidSpecError
 from flagscale_operator.kinds.clock import parse_time
-from flagscale_operator.kinds.conditions import changed_conditions
-from flagscale_operator.kinds.train_job.children import Children, explain_refusal, is_of
+from flagscale_operator.kinds.reporting import Recorder, Reporter
+from flagscale_operator.kinds.spec import parse_spec
+from flagscale_operator.kinds.train_job.children import Children, explain_blocked, is_of
 from flagscale_operator.kinds.train_job.facts import (
     Observed,
     ProgressFact,
@@ -53,13 +51,6 @@ class ProgressSource(Protocol):
         """Drop reports and requests of a job."""
 
 
-class Recorder(Protocol):
-    """Posts Events; never raises."""
-
-    async def post(self, body: Manifest, type_: str, reason: str, message: str) -> None:
-        """One Event about an object."""
-
-
 class RestartObserver(Protocol):
     """Counts gang restarts."""
 
@@ -68,34 +59,17 @@ class RestartObserver(Protocol):
 
 
 def parse_train_job(body: Manifest) -> TrainJobView:
-    """A TrainJob as the API server has it; raises InvalidSpecError naming field and value.
-
-    Fields that this version does not know are ignored: a newer CRD must not stop an older
-    operator.
-    """
+    """A TrainJob as the API server has it; raises InvalidSpecError naming field and value."""
     metadata = body["metadata"]
-    try:
-        spec = TrainJobSpec.model_validate(body.get("spec") or {}, extra="ignore")
-    except ValidationError as error:
-        raise InvalidSpecError("; ".join(_sentences(error))) from error
     return TrainJobView(
         namespace=metadata.get("namespace", "default"),
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         generation=metadata.get("generation", 1),
         created_at=parse_time(metadata.get("creationTimestamp")) or datetime.min,  # noqa: DTZ901
-        spec=spec,
+        spec=parse_spec(TrainJobSpec, body),
         status=TrainJobStatus.model_validate(body.get("status") or {}),
     )
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    return [
-        f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}, got {e['input']!r:.80}"
-        if e["loc"]
-        else str(e["msg"]).removeprefix("Value error, ")
-        for e in error.errors(include_url=False)
-    ]
 
 
 class TrainJobReconciler:
@@ -115,7 +89,15 @@ class TrainJobReconciler:
         self._kube = kube
         self._view = view
         self._progress = progress
-        self._events = events
+        self._reporter = Reporter(
+            kind=TRAIN_JOB,
+            kube=kube,
+            store=view.train_jobs,
+            events=events,
+            good_reasons=_GOOD_REASONS,
+            # A new job's first state is no news.
+            silent_reasons=("Created",),
+        )
         self._restarts = restarts
         self._children = Children(kube=kube, store=view.children, context=context)
         self._clock = clock
@@ -179,35 +161,10 @@ class TrainJobReconciler:
     ) -> None:
         if status == job.status:
             return
-        await self._put_status(body, status)
+        await self._reporter.write(body, status)
         if status.next_attempt_time and status.next_attempt_time != job.status.next_attempt_time:
             self._restarts.restarted(status.failure.cause if status.failure else "Unknown")
-        await self._tell(body, job.status.conditions, status.conditions)
-
-    async def _put_status(self, body: Manifest, status: TrainJobStatus) -> None:
-        metadata = body["metadata"]
-        written = await self._kube.apply_status(
-            TRAIN_JOB,
-            {
-                "apiVersion": keys.API_VERSION,
-                "kind": "TrainJob",
-                "metadata": {
-                    "name": metadata["name"],
-                    "namespace": metadata.get("namespace"),
-                    "resourceVersion": metadata.get("resourceVersion"),
-                },
-                "status": status.model_dump(by_alias=True, exclude_none=True),
-            },
-        )
-        self._view.train_jobs.upsert(written)
-
-    async def _tell(self, body: Manifest, before: list[Condition], after: list[Condition]) -> None:
-        """One Event per flip of the headline; a new job's first state is no news."""
-        for condition in changed_conditions(before, after):
-            if condition.type == "Ready" and condition.reason != "Created":
-                good = condition.status == "True" or condition.reason in _GOOD_REASONS
-                type_ = "Normal" if good else "Warning"
-                await self._events.post(body, type_, condition.reason, condition.message)
+        await self._reporter.tell(body, job.status.conditions, status.conditions)
 
     async def _remove(self, job: TrainJobView, decided: Plan) -> None:
         for child in decided.delete_children:
@@ -231,7 +188,7 @@ class TrainJobReconciler:
     async def _report_blocked(
         self, body: Manifest, job: TrainJobView, error: ApiError, attempt: int
     ) -> float | None:
-        reason, message = explain_refusal(error, child_name(job.name, attempt))
+        reason, message = explain_blocked(error, child_name(job.name, attempt))
         if reason is None:
             raise error
         await self._report(body, job, reason, message)
@@ -244,8 +201,8 @@ class TrainJobReconciler:
             job, Verdicts.blocked(reason, message), phase="Pending", now=self._clock()
         )
         if status != job.status:
-            await self._put_status(body, status)
-            await self._tell(body, job.status.conditions, status.conditions)
+            await self._reporter.write(body, status)
+            await self._reporter.tell(body, job.status.conditions, status.conditions)
 
 
 class _StatusOnly:

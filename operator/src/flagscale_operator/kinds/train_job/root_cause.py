@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from flagscale_api.v1alpha1.train_job_status import Cause, Failure
-from flagscale_operator.kinds.train_job.facts import PodFact, Termination
+from flagscale_operator.kinds.pod_state import Termination
+from flagscale_operator.kinds.train_job.facts import PodFact
 
 MESSAGE_LIMIT = 1024
 _KNOWN_CAUSES = frozenset(get_args(Cause))

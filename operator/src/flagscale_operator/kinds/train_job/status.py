@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 from flagscale_api.v1alpha1.train_job import TrainJobSpec
 from flagscale_api.v1alpha1.train_job_status import (
@@ -15,6 +15,7 @@ from flagscale_api.v1alpha1.train_job_status import (
 )
 from flagscale_operator.kinds.clock import format_duration, format_time
 from flagscale_operator.kinds.conditions import Verdict, update_conditions
+from flagscale_operator.kinds.pod_state import explain_waiting
 from flagscale_operator.kinds.train_job.facts import Observed, PodFact, ProgressFact
 
 
@@ -190,32 +191,9 @@ def _whole(text: str | None) -> str | None:
 
 # --- why a gang has not started ---------------------------------------------------------------
 
-_IMAGE_REASONS: Final = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
-)
-
 
 def waiting_verdict(pods: Sequence[PodFact], *, wanted: int, running: int) -> tuple[str, str]:
     """Reason and sentence for a gang whose pods don't all run: the worst news of any pod."""
     count = f"{running} of {wanted} pods run"
-    for pod in pods:
-        reason, text = pod.waiting_reason or "", pod.waiting_message or ""
-        if "persistentvolumeclaim" in text and "not found" in text:
-            return "VolumeClaimMissing", (
-                f"{count}; pod {pod.name}: {text}; create the claim or correct "
-                "spec.volumes.*.claimName in a new TrainJob"
-            )
-        if reason in _IMAGE_REASONS:
-            return "ImagePull", (
-                f"{count}; pod {pod.name}: {reason}: {text}; check the image and "
-                "spec.podTemplate.imagePullSecrets"
-            )
-        if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
-            return "ContainerError", f"{count}; pod {pod.name}: {reason}: {text}"
-    for pod in pods:
-        if pod.waiting_reason in ("Unschedulable", "SchedulingGated"):
-            return pod.waiting_reason, (
-                f"{count}; pod {pod.name}: {pod.waiting_message}; free or add capacity, or ask "
-                "for less in spec.resources"
-            )
-    return "Starting", count
+    remedy = "create the claim or correct spec.volumes.*.claimName in a new TrainJob"
+    return explain_waiting(pods, count, claim_remedy=remedy) or ("Starting", count)

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from flagscale_api.v1alpha1.train_job_status import Failure
 from flagscale_operator.kinds.clock import parse_time
+from flagscale_operator.kinds.pod_parts import NODE_LOSS_TOLERATION_S
 from flagscale_operator.kinds.train_job.facts import PodFact
 from flagscale_operator.kinds.train_job.plan import Clock, TrainJobView, was_running
-from flagscale_operator.kinds.train_job.pod import NODE_LOSS_TOLERATION_S
 
 
 def passed_deadline(job: TrainJobView, clock: Clock) -> Failure | None:

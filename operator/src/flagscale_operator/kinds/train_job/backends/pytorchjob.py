@@ -11,9 +11,11 @@ restart is ours. TTL, deadline and back-off limit are never set, since v1 keeps 
 from typing import Any
 
 from flagscale_api import keys
+from flagscale_operator.kinds.ownership import owner_reference
 from flagscale_operator.kinds.train_job.names import child_name
 from flagscale_operator.kinds.train_job.plan import TrainJobView
 from flagscale_operator.kinds.train_job.pod import RenderContext, pod_template
+from flagscale_operator.kube.kinds import TRAIN_JOB
 
 Manifest = dict[str, Any]
 
@@ -48,7 +50,7 @@ def render_attempt(
             "name": name,
             "namespace": job.namespace,
             "labels": {**labels, **queue},
-            "ownerReferences": [owner_reference(job)],
+            "ownerReferences": [owner_reference(TRAIN_JOB, job.name, job.uid)],
         },
         "spec": spec,
     }
@@ -64,16 +66,4 @@ def child_labels(job: TrainJobView, attempt: int) -> dict[str, str]:
         keys.TRAIN_JOB_LABEL: job.name,
         keys.OWNER_UID_LABEL: job.uid,
         keys.ATTEMPT_LABEL: str(attempt),
-    }
-
-
-def owner_reference(job: TrainJobView) -> Manifest:
-    """Makes garbage collection delete the child with its TrainJob."""
-    return {
-        "apiVersion": keys.API_VERSION,
-        "kind": "TrainJob",
-        "name": job.name,
-        "uid": job.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
     }

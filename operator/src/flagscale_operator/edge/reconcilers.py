@@ -1,0 +1,72 @@
+"""One reconcile for all kinds: the key's kind decides whose it is."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from flagscale_operator.contexts import serving_context, training_context
+from flagscale_operator.controller.queue import Key
+from flagscale_operator.controller.runner import Reconcile
+from flagscale_operator.controller.view import ClusterView
+from flagscale_operator.kinds.inference_service.reconciler import InferenceServiceReconciler
+from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
+from flagscale_operator.kube.http import KubeHttp
+from flagscale_operator.kube.kinds import INFERENCE_SERVICE, TRAIN_JOB, KubeKind
+from flagscale_operator.progress.board import ProgressBoard
+from flagscale_operator.settings import Settings
+from flagscale_operator.telemetry.events import EventRecorder
+from flagscale_operator.telemetry.logs import bound
+from flagscale_operator.telemetry.metrics import Metrics
+
+Clock = Callable[[], datetime]
+
+
+def field_manager(kind: KubeKind) -> str:
+    """The name that a kind's writes go under."""
+    return f"flagscale/{kind.kind.lower()}"
+
+
+def make_reconcile(
+    settings: Settings,
+    *,
+    kube: KubeHttp,
+    view: ClusterView,
+    board: ProgressBoard,
+    metrics: Metrics,
+    ca_pem: str,
+    clock: Clock,
+) -> Reconcile:
+    """The reconcile of every kind, with the object in every log line of it."""
+    events = EventRecorder(
+        kube,
+        component="flagscale-operator",
+        instance=settings.pod_name,
+        clock=clock,
+        on_failure=metrics.event_failed,
+    )
+    train_jobs = TrainJobReconciler(
+        kube=kube.managing_as(field_manager(TRAIN_JOB)),
+        view=view,
+        progress=board,
+        events=events,
+        restarts=metrics,
+        context=training_context(settings, ca_pem),
+        clock=clock,
+    )
+    services = InferenceServiceReconciler(
+        kube=kube.managing_as(field_manager(INFERENCE_SERVICE)),
+        view=view,
+        events=events,
+        context=serving_context(settings),
+        clock=clock,
+    )
+    return _by_kind(
+        {TRAIN_JOB.kind: train_jobs.reconcile, INFERENCE_SERVICE.kind: services.reconcile}
+    )
+
+
+def _by_kind(reconciles: Mapping[str, Reconcile]) -> Reconcile:
+    async def reconcile(key: Key) -> float | None:
+        with bound(controller=key.kind, namespace=key.namespace, name=key.name):
+            return await reconciles[key.kind](key)
+
+    return reconcile

@@ -1,0 +1,1 @@
+"""InferenceService: a model behind one OpenAI-compatible door."""

@@ -1,0 +1,55 @@
+"""How serving pods end, in a sentence with a next step."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from flagscale_api.v1alpha1.inference_service_status import LoadFailure
+from flagscale_operator.kinds.clock import format_time
+from flagscale_operator.kinds.inference_service.facts import ServingPod
+from flagscale_operator.kinds.pod_state import Termination
+
+MESSAGE_LIMIT: Final = 1000
+_OWN_WORDS: Final = "serve: "
+_SPENT: Final = "processes.restarts: spent"
+_NEXT_STEP: Final = {
+    "OutOfMemory": "raise spec.resources.limits.memory, or serve a smaller model",
+    "ConfigError": "correct spec.model or spec.engine",
+    "EngineExited": "correct the model or spec.engine; `kubectl logs --previous` tells more",
+    "Killed": "Kubernetes starts it again; `kubectl describe pod` tells more",
+}
+
+
+def newest_failure(pods: Sequence[ServingPod]) -> LoadFailure | None:
+    """The last unclean end of any of these pods."""
+    ended = [(pod, pod.failure) for pod in pods if pod.failure]
+    if not ended:
+        return None
+    never = datetime.min.replace(tzinfo=UTC)
+    pod, failure = max(ended, key=lambda pair: (pair[1].finished_at or never, pair[0].name))
+    reason = _reason(failure)
+    return LoadFailure(
+        reason=reason,
+        message=f"{_words(failure)}; {_NEXT_STEP[reason]}",
+        exit_code=failure.exit_code,
+        pod=pod.name,
+        time=format_time(failure.finished_at) if failure.finished_at else None,
+    )
+
+
+def _reason(failure: Termination) -> str:
+    if failure.reason == "OOMKilled":
+        return "OutOfMemory"
+    if failure.exit_code > 128:
+        return "Killed"
+    own = _OWN_WORDS in failure.message and _SPENT not in failure.message
+    return "ConfigError" if own else "EngineExited"
+
+
+def _words(failure: Termination) -> str:
+    """The program's own sentence, which it says last; else the end of its log."""
+    if failure.reason == "OOMKilled":
+        return "the kernel killed a process that used more memory than the container's limit"
+    _, _, told = failure.message.rpartition(f"\n{_OWN_WORDS}")
+    text = (told or failure.message).strip().removeprefix(_OWN_WORDS)
+    return text[-MESSAGE_LIMIT:] or f"exited with code {failure.exit_code} without a word"

@@ -1,0 +1,197 @@
+"""Everything that an InferenceService becomes; pure, and the same for the same input."""
+
+from typing import Any
+
+from flagscale_api import keys
+from flagscale_operator.kinds.fingerprint import fingerprint
+from flagscale_operator.kinds.inference_service.names import (
+    POD_PORT,
+    SERVICE_PORT,
+    Component,
+    deployment_name,
+    engines_name,
+    labels,
+    selector,
+)
+from flagscale_operator.kinds.inference_service.pods import (
+    GATEWAY_REQUESTS,
+    STARTUP_S,
+    ServingContext,
+    config_annotation,
+    container,
+    keys_source,
+    model_volume,
+    pod_spec,
+    startup_probe,
+)
+from flagscale_operator.kinds.inference_service.serve_config import (
+    engine_config,
+    gateway_config,
+)
+from flagscale_operator.kinds.inference_service.source import ModelSource
+from flagscale_operator.kinds.inference_service.view import ServiceView
+from flagscale_operator.kinds.ownership import owner_reference
+from flagscale_operator.kinds.pod_parts import compute_resources, placement, tolerations
+from flagscale_operator.kube.kinds import (
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    KubeKind,
+)
+
+Manifest = dict[str, Any]
+ENGINE_ONLY = ("affinity", "schedulerName")
+"""Placement that is about the engines' hardware, so the gateway goes without."""
+
+
+def render_children(
+    service: ServiceView, source: ModelSource, context: ServingContext
+) -> list[tuple[KubeKind, Manifest]]:
+    """All objects, in the order in which they are applied."""
+    revision = revision_of(service, source, context)
+    children = [
+        (SERVICE, _engines_service(service)),
+        (DEPLOYMENT, _engine_deployment(service, source, context, revision)),
+        (DEPLOYMENT, _gateway_deployment(service, source, context)),
+        (SERVICE, _front_service(service)),
+    ]
+    if service.spec.replicas > 1:
+        children.append((POD_DISRUPTION_BUDGET, _budget(service)))
+    return [(kind, _with_hash(manifest)) for kind, manifest in children]
+
+
+def revision_of(service: ServiceView, source: ModelSource, context: ServingContext) -> str:
+    """A short hash of what engine pods run; it names itself nowhere in what is hashed."""
+    return fingerprint(_engine_template(service, source, context, revision=""))[:10]
+
+
+def _object(
+    kind: KubeKind, name: str, service: ServiceView, component: Component, spec: Manifest
+) -> Manifest:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {
+            "name": name,
+            "namespace": service.namespace,
+            "labels": labels(service, component),
+            "ownerReferences": [owner_reference(INFERENCE_SERVICE, service.name, service.uid)],
+        },
+        "spec": spec,
+    }
+
+
+def _with_hash(manifest: Manifest) -> Manifest:
+    annotations = {keys.SPEC_HASH_ANNOTATION: fingerprint(manifest)}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
+
+
+def _engine_deployment(
+    service: ServiceView, source: ModelSource, context: ServingContext, revision: str
+) -> Manifest:
+    template = _engine_template(service, source, context, revision)
+    return _deployment(service, "engine", service.spec.replicas, template)
+
+
+def _gateway_deployment(
+    service: ServiceView, source: ModelSource, context: ServingContext
+) -> Manifest:
+    config = config_annotation(gateway_config(service, source))
+    served = container(service, context, resources={"requests": GATEWAY_REQUESTS})
+    template = _template(
+        service, "gateway", config, pod_spec(service, served, files=keys_source(service))
+    )
+    return _deployment(service, "gateway", 1, template)
+
+
+def _deployment(
+    service: ServiceView, component: Component, replicas: int, template: Manifest
+) -> Manifest:
+    spec = {
+        "replicas": replicas,
+        "selector": {"matchLabels": selector(service, component)},
+        # A new pod answers before an old one ends.
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+        },
+        "revisionHistoryLimit": 2,
+        "progressDeadlineSeconds": STARTUP_S + 120,
+        "template": template,
+    }
+    name = deployment_name(service.name, component)
+    return _object(DEPLOYMENT, name, service, component, spec)
+
+
+def _engine_template(
+    service: ServiceView, source: ModelSource, context: ServingContext, revision: str
+) -> Manifest:
+    volume, mount = model_volume(source)
+    served = container(
+        service, context, resources=compute_resources(service.spec.resources), mounts=[mount]
+    )
+    served["startupProbe"] = startup_probe()
+    spec = pod_spec(service, served, volumes=[volume])
+    spec["topologySpreadConstraints"] = [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selector(service, "engine")},
+        }
+    ]
+    annotations = config_annotation(engine_config(service, source, revision))
+    if source.digest:
+        annotations[keys.MODEL_DIGEST_ANNOTATION] = source.digest
+    template = _template(service, "engine", annotations, spec)
+    template["metadata"]["labels"][keys.REVISION_LABEL] = revision
+    return template
+
+
+def _template(
+    service: ServiceView, component: Component, annotations: dict[str, str], spec: Manifest
+) -> Manifest:
+    overrides = service.spec.pod_template
+    placed = placement(overrides)
+    if component == "engine":
+        if overrides.node_selector:
+            placed["nodeSelector"] = dict(overrides.node_selector)
+    else:
+        placed = {key: value for key, value in placed.items() if key not in ENGINE_ONLY}
+    return {
+        "metadata": {
+            "labels": {**overrides.labels, **labels(service, component)},
+            "annotations": {**overrides.annotations, **annotations},
+        },
+        "spec": {**spec, **placed, "tolerations": tolerations(overrides)},
+    }
+
+
+def _engines_service(service: ServiceView) -> Manifest:
+    """Without an address of its own: its name resolves to every ready engine pod."""
+    spec = {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": False,
+        "selector": selector(service, "engine"),
+        "ports": [{"name": "http", "port": POD_PORT, "targetPort": "http"}],
+    }
+    return _object(SERVICE, engines_name(service.name), service, "engine", spec)
+
+
+def _front_service(service: ServiceView) -> Manifest:
+    spec = {
+        "type": "ClusterIP",
+        "selector": selector(service, "gateway"),
+        "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http"}],
+    }
+    return _object(SERVICE, service.name, service, "gateway", spec)
+
+
+def _budget(service: ServiceView) -> Manifest:
+    spec = {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": selector(service, "engine")},
+    }
+    name = deployment_name(service.name, "engine")
+    return _object(POD_DISRUPTION_BUDGET, name, service, "engine", spec)

@@ -1,0 +1,83 @@
+"""The files that serving pods read: what an engine pod starts, and what the gateway finds."""
+
+from typing import Final
+
+from flagscale_api.runtime.serve import (
+    AuthSpec,
+    DiscoverySpec,
+    EngineProcesses,
+    GatewaySpec,
+    QueueSpec,
+    RoutingSpec,
+    ServeConfig,
+    ServedModel,
+)
+from flagscale_operator.kinds.inference_service.names import POD_PORT, engines_name
+from flagscale_operator.kinds.inference_service.source import ModelSource
+from flagscale_operator.kinds.inference_service.view import ServiceView
+from flagscale_operator.kinds.pod_parts import CONFIG_DIR
+
+CONFIG_PATH: Final = f"{CONFIG_DIR}/serve.json"
+KEYS_FILE: Final = "keys.json"
+START_TIMEOUT_S: Final = 600
+RESTARTS: Final = 1
+"""Engine restarts within one pod in ten minutes; then the pod ends, and Kubernetes goes on."""
+PRE_STOP_S: Final = 5
+"""How long a pod that is to end serves on, until nobody sends to it any more."""
+ENGINE_STOP_S: Final = 20
+MARGIN_S: Final = 5
+
+
+def drain_s(service: ServiceView) -> int:
+    """Time for running requests within the pods' termination grace period."""
+    grace = service.spec.pod_template.termination_grace_period_seconds
+    return grace - PRE_STOP_S - ENGINE_STOP_S - MARGIN_S
+
+
+def engine_config(service: ServiceView, source: ModelSource, revision: str) -> ServeConfig:
+    """One engine behind a door of its own, which its gateway alone is to use."""
+    return ServeConfig(
+        model=_model(service, source, revision),
+        engine=service.spec.engine,
+        routing=RoutingSpec(policy="roundRobin"),
+        processes=EngineProcesses(
+            count=1, restarts=RESTARTS, start_timeout_seconds=START_TIMEOUT_S
+        ),
+        gateway=_door(service),
+    )
+
+
+def gateway_config(service: ServiceView, source: ModelSource) -> ServeConfig:
+    """The door of the whole service: routing, queue and keys, over all ready engine pods.
+
+    It names no revision: during a rollout it serves two, and a new model need not restart it.
+    """
+    spec = service.spec
+    return ServeConfig(
+        model=_model(service, source, revision=""),
+        engine=spec.engine,
+        discovery=DiscoverySpec(
+            host=f"{engines_name(service.name)}.{service.namespace}.svc", port=POD_PORT
+        ),
+        routing=spec.routing,
+        gateway=_door(service),
+        auth=AuthSpec(keys_file=f"{CONFIG_DIR}/{KEYS_FILE}") if spec.auth else None,
+    )
+
+
+def _model(service: ServiceView, source: ModelSource, revision: str) -> ServedModel:
+    path = source.path(service.spec.model.file)
+    return ServedModel(name=service.served_name, path=path, revision=revision)
+
+
+def _door(service: ServiceView) -> GatewaySpec:
+    limits = service.spec.limits
+    return GatewaySpec(
+        host="0.0.0.0",  # noqa: S104 - within a pod, reached by its Service
+        port=POD_PORT,
+        max_body_bytes=limits.max_body_bytes,
+        per_replica_concurrency=limits.per_replica_concurrency,
+        request_timeout_seconds=limits.request_timeout_seconds,
+        drain_timeout_seconds=drain_s(service),
+        queue=QueueSpec(size=limits.queue_size, timeout_seconds=limits.queue_timeout_seconds),
+    )

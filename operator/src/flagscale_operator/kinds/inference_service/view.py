@@ -1,0 +1,38 @@
+"""The words that decisions about an InferenceService are written in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
+from flagscale_api.v1alpha1.inference_service_status import InferenceServiceStatus
+from flagscale_operator.kinds.spec import parse_spec
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """A valid InferenceService as the API server has it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: InferenceServiceSpec
+    status: InferenceServiceStatus
+
+    @property
+    def served_name(self) -> str:
+        """The name that clients ask for."""
+        return self.spec.model.name or self.name
+
+
+def parse_inference_service(body: dict[str, Any]) -> ServiceView:
+    """An InferenceService as the API server has it; raises InvalidSpecError."""
+    metadata = body["metadata"]
+    return ServiceView(
+        namespace=metadata.get("namespace", "default"),
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        generation=metadata.get("generation", 1),
+        spec=parse_spec(InferenceServiceSpec, body),
+        status=InferenceServiceStatus.model_validate(body.get("status") or {}),
+    )

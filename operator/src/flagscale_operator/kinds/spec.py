@@ -1,0 +1,31 @@
+"""A spec as a model: read once, and every mistake told by field and value."""
+
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from flagscale_api.meta import ApiModel
+from flagscale_operator.errors import InvalidSpecError
+
+Spec = TypeVar("Spec", bound=ApiModel)
+
+
+def parse_spec(model: type[Spec], body: dict[str, Any]) -> Spec:
+    """The spec of an object as the API server has it; raises InvalidSpecError.
+
+    Fields that this version does not know are ignored: a newer CRD must not stop an older
+    operator.
+    """
+    try:
+        return model.model_validate(body.get("spec") or {}, extra="ignore")
+    except ValidationError as error:
+        raise InvalidSpecError("; ".join(_sentences(error))) from error
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [
+        f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}, got {e['input']!r:.80}"
+        if e["type"] != "value_error"
+        else str(e["msg"]).removeprefix("Value error, ")
+        for e in error.errors(include_url=False)
+    ]
