@@ -1,6 +1,5 @@
 """What the API server itself refuses, accepts and shows: no operator runs here."""
 
-import copy
 import json
 from typing import Any
 
@@ -11,6 +10,7 @@ from flagscale_api.v1alpha1.train_job_rules import IMMUTABLE, IMMUTABLE_OPTIONAL
 from flagscale_api.v1alpha1.train_job_status import TRAIN_JOB
 from support.install import ROOT
 from support.kubectl import Kubectl
+from support.spec_schema import merged
 
 pytestmark = pytest.mark.usefixtures("crds")
 SAMPLES = sorted(ROOT.glob("crds/samples/**/trainjob*.yaml"))
@@ -19,14 +19,6 @@ TRAINER: dict[str, Any] = {
     "volumes": {"data": {"claimName": "claim", "mountPath": "/data"}},
 }
 SCRIPT: dict[str, Any] = {"image": "registry.example/train:1", "command": ["python3", "train.py"]}
-
-
-def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    result = copy.deepcopy(base)
-    for key, value in change.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
 
 
 def train_job(spec: dict[str, Any], name: str = "job") -> dict[str, Any]:

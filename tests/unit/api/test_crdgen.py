@@ -7,13 +7,14 @@ import yaml
 
 from flagscale_api import crdgen
 from flagscale_api.schema import structural_schema
+from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 from flagscale_api.v1alpha1.train_job import TrainJobSpec
 
 Schema = dict[str, Any]
-CRD = crdgen.custom_resource_definition(crdgen.TRAIN_JOB)
-VERSION = CRD["spec"]["versions"][0]
-ROOT_SCHEMA: Schema = VERSION["schema"]["openAPIV3Schema"]
-SPEC: Schema = ROOT_SCHEMA["properties"]["spec"]
+CRDS = {kind.kind: crdgen.custom_resource_definition(kind) for kind in crdgen.KINDS}
+VERSIONS = {kind: crd["spec"]["versions"][0] for kind, crd in CRDS.items()}
+ROOTS: dict[str, Schema] = {k: v["schema"]["openAPIV3Schema"] for k, v in VERSIONS.items()}
+SPECS: dict[str, Schema] = {kind: root["properties"]["spec"] for kind, root in ROOTS.items()}
 TYPES = {"object", "array", "string", "integer", "number", "boolean"}
 # What OpenAPI v3 knows but a structural schema of Kubernetes does not take at a node.
 FORBIDDEN = {"$ref", "anyOf", "oneOf", "allOf", "not", "nullable", "title", "const", "$defs",
@@ -41,13 +42,28 @@ def nodes(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
         yield from nodes(schema["items"], f"{path}[]")
 
 
-def fields() -> Iterator[tuple[str, Schema]]:
+def fields_of(kind: str) -> Iterator[tuple[str, Schema]]:
     for root in ("spec", "status"):
-        yield from nodes(ROOT_SCHEMA["properties"][root], root)
+        yield from nodes(ROOTS[kind]["properties"][root], root)
+
+
+def fields() -> Iterator[tuple[str, Schema]]:
+    for kind in ROOTS:
+        yield from fields_of(kind)
+
+
+def spec_fields() -> Iterator[tuple[str, Schema]]:
+    for spec in SPECS.values():
+        yield from nodes(spec, "spec")
+
+
+def typed_fields() -> Iterator[tuple[str, Schema]]:
+    """All but values of several scalar types, which a structural schema can't tell apart."""
+    return ((p, n) for p, n in fields() if n != {"x-kubernetes-preserve-unknown-fields": True})
 
 
 def test_the_schema_is_structural() -> None:
-    for path, node in fields():
+    for path, node in typed_fields():
         assert node["type"] in TYPES, path
         assert not set(node) & FORBIDDEN, path
         assert set(node) <= EVERYWHERE | BY_TYPE[node["type"]], path
@@ -55,7 +71,7 @@ def test_the_schema_is_structural() -> None:
 
 
 def test_every_object_says_what_it_holds() -> None:
-    for path, node in fields():
+    for path, node in typed_fields():
         if node["type"] == "object":
             keys = {"properties", "additionalProperties", "x-kubernetes-preserve-unknown-fields"}
             assert len(keys & set(node)) == 1, path
@@ -68,19 +84,19 @@ def test_every_field_is_described_in_a_sentence() -> None:
 
 
 def test_the_spec_is_bounded_everywhere() -> None:
-    for path, node in nodes(SPEC, "spec"):
-        if node["type"] == "string" and "enum" not in node:
+    for path, node in spec_fields():
+        if node.get("type") == "string" and "enum" not in node:
             assert "maxLength" in node, path
-        assert node["type"] != "array" or "maxItems" in node, path
+        assert node.get("type") != "array" or "maxItems" in node, path
         assert "additionalProperties" not in node or "maxProperties" in node, path
 
 
 def test_integers_have_a_format() -> None:
-    assert all(n.get("format") == "int64" for _, n in fields() if n["type"] == "integer")
+    assert all(n.get("format") == "int64" for _, n in fields() if n.get("type") == "integer")
 
 
 def test_objects_of_defaults_have_their_defaults_in_full() -> None:
-    for path, node in nodes(SPEC, "spec"):
+    for path, node in spec_fields():
         if isinstance(node.get("default"), dict) and "properties" in node:
             children = node["properties"].items()
             told = {name: child["default"] for name, child in children if "default" in child}
@@ -93,8 +109,8 @@ def test_elements_of_lists_and_maps_have_no_default() -> None:
 
 
 def test_a_status_has_no_defaults() -> None:
-    status = ROOT_SCHEMA["properties"]["status"]
-    assert not [path for path, node in nodes(status, "status") if "default" in node]
+    status = ((p, n) for p, n in fields() if p.startswith("status"))
+    assert not [path for path, node in status if "default" in node]
 
 
 @pytest.mark.parametrize(
@@ -102,34 +118,45 @@ def test_a_status_has_no_defaults() -> None:
     [("spec.env", "name"), ("status.conditions", "type"), ("status.attempts", "number")],
 )
 def test_lists_of_named_things_are_maps(path: str, key: str) -> None:
-    node = dict(fields())[path]
+    node = dict(fields_of("TrainJob"))[path]
     assert node["x-kubernetes-list-type"] == "map"
     assert node["x-kubernetes-list-map-keys"] == [key]
     assert key in node["items"]["required"]
 
 
 def test_field_paths_of_rules_exist() -> None:
+    known = dict(fields())
     for path, node in fields():
         for rule in node.get("x-kubernetes-validations", ()):
             wanted = f"{path}{rule.get('fieldPath', '')}"
-            assert wanted in dict(fields()), rule["message"]
+            assert wanted in known, rule["message"]
             assert rule["message"].startswith(f"{wanted}"), rule["message"]
 
 
 def test_rules_without_transition_also_hold_in_python() -> None:
-    for rule in TrainJobSpec.cel_rules:
+    for rule in (*TrainJobSpec.cel_rules, *InferenceServiceSpec.cel_rules):
         assert ("oldSelf" in rule.rule) == (rule.holds is None), rule.message
 
 
-def test_columns_point_at_fields() -> None:
-    known = {f".{path}" for path, _ in fields()} | {".metadata.creationTimestamp"}
-    assert {c["jsonPath"] for c in VERSION["additionalPrinterColumns"]} <= known
+@pytest.mark.parametrize("kind", CRDS)
+def test_columns_point_at_fields(kind: str) -> None:
+    known = {f".{path}" for path, _ in fields_of(kind)} | {".metadata.creationTimestamp"}
+    ready = '.status.conditions[?(@.type=="Ready")]'
+    known |= {path.replace(".status.conditions[]", ready) for path in known}
+    assert {c["jsonPath"] for c in VERSIONS[kind]["additionalPrinterColumns"]} <= known
 
 
-def test_status_is_a_subresource_and_the_category_is_ours() -> None:
-    assert VERSION["subresources"] == {"status": {}}
-    assert CRD["spec"]["names"]["categories"] == ["flagscale"]
-    assert ROOT_SCHEMA["required"] == ["spec"]
+@pytest.mark.parametrize("kind", CRDS)
+def test_status_is_a_subresource_and_the_category_is_ours(kind: str) -> None:
+    assert VERSIONS[kind]["subresources"] == {"status": {}}
+    assert CRDS[kind]["spec"]["names"]["categories"] == ["flagscale"]
+    assert ROOTS[kind]["required"] == ["spec"]
+
+
+def test_a_required_object_has_no_default_that_its_own_rules_refuse() -> None:
+    for path, node in fields():
+        for name in node.get("required", ()):
+            assert "default" not in node["properties"][name], f"{path}.{name}"
 
 
 def test_generated_files_are_current() -> None:

@@ -28,7 +28,7 @@ class SpeculativeSpec(ApiModel):
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(
             "(self.method == 'draft') == has(self.draftModel)",
-            "speculative.draftModel: is needed for method draft, and for no other",
+            "spec.engine.speculative.draftModel: is needed for method draft, and for no other",
             ".draftModel",
             holds=lambda spec: (spec.method == "draft") == (spec.draft_model is not None),
         ),

@@ -1,0 +1,152 @@
+"""What the API server itself refuses, accepts and shows of InferenceServices: no operator runs."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
+from support.inference_services import SPEC
+from support.install import ROOT
+from support.kubectl import Kubectl
+from support.spec_schema import as_json, merged
+
+pytestmark = pytest.mark.usefixtures("crds")
+SAMPLES = sorted(ROOT.glob("crds/samples/**/inferenceservice*.yaml"))
+LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}}
+
+
+def service(spec: dict[str, Any], name: str = "svc") -> dict[str, Any]:
+    return {
+        "apiVersion": "flagscale.dev/v1alpha1",
+        "kind": "InferenceService",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def refusal(kubectl: Kubectl, namespace: str, spec: dict[str, Any]) -> str:
+    done = kubectl.apply(service(spec), namespace)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"replica": 2}, 'unknown field "spec.replica"'),
+        ({"engine": {"tensor": 2}}, 'unknown field "spec.engine.tensor"'),
+        ({"replicas": 0}, "spec.replicas: Invalid value: 0"),
+        ({"replicas": 65}, "spec.replicas: Invalid value: 65"),
+        ({"engine": {"name": "triton"}}, "spec.engine.name: Unsupported value"),
+        ({"engine": {"name": None}}, "spec.engine.name: Required value"),
+        ({"model": None}, "spec.model: Required value"),
+        ({"model": {"volume": {"path": "/absolute"}}}, "spec.model.volume.path: Invalid value"),
+        ({"model": {"file": "model.bin"}}, "spec.model.file: Invalid value"),
+        ({"routing": {"policy": "random"}}, "spec.routing.policy: Unsupported value"),
+        ({"limits": {"queueTimeoutSeconds": 0}}, "spec.limits.queueTimeoutSeconds"),
+        ({"auth": {"apiKeysSecretRef": {"name": "a"}}}, "apiKeysSecretRef.key: Required value"),
+        ({"podTemplate": {"terminationGracePeriodSeconds": 30}}, "terminationGracePeriodSeconds"),
+    ],
+)
+def test_a_bad_field_is_refused_by_its_path(
+    kubectl: Kubectl, namespace: str, change: dict[str, Any], told: str
+) -> None:
+    assert told in refusal(kubectl, namespace, merged(SPEC, change))
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "told"),
+    [
+        ({"model": {"trainJobRef": {"name": "j"}}}, "spec.model", "exactly one of trainJobRef"),
+        ({"model": {"volume": None}}, "spec.model", "exactly one of trainJobRef"),
+        ({"model": {"volume": {"path": "a/../b"}}}, "spec.model.volume.path", "may not leave"),
+        ({"model": {"file": "m.gguf"}}, "spec.model.file", "is needed for engine llamacpp"),
+        ({"engine": {"name": "llamacpp"}}, "spec.model.file", "is needed for engine llamacpp"),
+        ({"engine": {"name": "vllm"}}, "spec.engine.name", "use transformers, llamacpp, simulator"),
+        ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device", "cpu only"),
+        ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel", "raise spec.replicas"),
+        ({"engine": {"pipelineParallel": 2}}, "spec.engine.pipelineParallel", "raise spec.repl"),
+        ({"engine": {"kvCacheFraction": 0.5}}, "spec.engine.kvCacheFraction", "remove it"),
+        ({"engine": {"kvCacheTokens": 64}}, "spec.engine.kvCacheTokens", "or use simulator"),
+        ({"engine": {"quantization": "q8_0"}}, "spec.engine.quantization", "or use llamacpp"),
+        (
+            {"engine": {"speculative": {"method": "ngram"}}},
+            "spec.engine.speculative",
+            "or use llamacpp",
+        ),
+        (merged(LLAMACPP, {"engine": {"dtype": "float16"}}), "spec.engine.dtype", "transformers"),
+        (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "spec.engine.quantization", "f16"),
+        (merged(LLAMACPP, {"engine": {"maxConcurrency": 2}}), "spec.engine.maxConcurrency", "one"),
+        ({"podTemplate": {"labels": {"a b": "c"}}}, "spec.podTemplate.labels", "keys must be"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(
+    kubectl: Kubectl, namespace: str, change: dict[str, Any], path: str, told: str
+) -> None:
+    words = refusal(kubectl, namespace, merged(SPEC, change))
+    assert f"{path}: " in words
+    assert told in words
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_samples_are_accepted(kubectl: Kubectl, namespace: str, sample: Any) -> None:
+    done = kubectl.apply(yaml.safe_load(sample.read_text()), namespace)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_defaults_are_filled_in_at_apply(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(service(SPEC), namespace)
+    stored = json.loads(kubectl("get", "isvc", "svc", "-n", namespace, "-o", "json").stdout)
+    assert stored["spec"] == as_json(InferenceServiceSpec.model_validate(SPEC))
+
+
+def test_arguments_of_an_engine_are_of_any_scalar_type(kubectl: Kubectl, namespace: str) -> None:
+    arguments = {"a": 1, "b": 0.5, "c": True, "d": "x"}
+    done = kubectl.apply(service(merged(SPEC, {"engine": {"extraArgs": arguments}})), namespace)
+    assert done.returncode == 0, done.stderr
+    stored = json.loads(kubectl("get", "isvc", "svc", "-n", namespace, "-o", "json").stdout)
+    assert stored["spec"]["engine"]["extraArgs"] == arguments
+
+
+def test_everything_may_change(kubectl: Kubectl, namespace: str) -> None:
+    assert kubectl.apply(service(SPEC), namespace).returncode == 0
+    changed = merged(SPEC, merged(LLAMACPP, {"model": {"name": "other"}, "replicas": 3}))
+    done = kubectl.apply(service(changed), namespace)
+    assert done.returncode == 0, done.stderr
+
+
+def test_explain_describes_a_nested_field(kubectl: Kubectl) -> None:
+    told = kubectl("explain", "isvc.spec.limits.queueSize").stdout
+    assert "Requests that may wait" in told
+
+
+def test_get_shows_the_columns_of_the_status(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply(service(SPEC), namespace)
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Serving",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    status = {
+        "phase": "Ready",
+        "url": "http://svc.ns.svc:80/v1",
+        "model": {"name": "tiny", "state": "Loaded"},
+        "replicas": {"ready": 1, "total": 1, "summary": "1/1"},
+        "revision": "abc",
+        "conditions": [condition],
+    }
+    flags = ("-n", namespace, "--subresource=status", "--type=merge")
+    patch = json.dumps({"status": status})
+    assert kubectl("patch", "isvc", "svc", *flags, "-p", patch).returncode == 0
+    for resource in ("inferenceservices", "flagscale"):
+        header, row = kubectl("get", resource, "-n", namespace).stdout.splitlines()
+        columns = ["NAME", "READY", "URL", "MODEL", "ENGINE", "REPLICAS", "AGE"]
+        assert header.split() == columns
+        shown = ["True", "http://svc.ns.svc:80/v1", "tiny", "transformers", "1/1"]
+        assert row.split()[1:-1] == shown
+    wide = kubectl("get", "isvc", "-n", namespace, "-o", "wide").stdout.split()
+    assert {"REVISION", "REASON", "abc", "Serving"} <= set(wide)
