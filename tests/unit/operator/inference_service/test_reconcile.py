@@ -1,0 +1,329 @@
+"""Decisions about an InferenceService: each test is one situation and the right answer to it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flagscale_operator.kinds.inference_service.facts import Observed
+from flagscale_operator.kinds.inference_service.reconcile import plan
+from flagscale_operator.kinds.inference_service.view import ServiceView
+from support.inference_services import (
+    CONTEXT,
+    FROM_JOB,
+    ended,
+    engine_pod,
+    gateway_pod,
+    make_service,
+    ready,
+    serving,
+    step,
+    stored,
+    train_job,
+)
+from support.train_jobs import at
+
+
+def names(decided: Any) -> list[str]:
+    return [f"{kind.kind}/{body['metadata']['name']}" for kind, body in decided.apply]
+
+
+def test_a_new_service_gets_its_children_engines_before_what_leads_to_them() -> None:
+    service, decided = step(make_service(replicas=2), Observed({}))
+
+    assert names(decided) == [
+        "Service/svc-engines",
+        "Deployment/svc-engine",
+        "Deployment/svc-gateway",
+        "Service/svc",
+        "PodDisruptionBudget/svc-engine",
+    ]
+    assert (service.status.phase, service.status.url) == ("Pending", "http://svc.ns.svc:80/v1")
+    assert ready(decided)[:2] == ("False", "Starting")
+
+
+def test_a_settled_service_is_ready_and_writes_nothing() -> None:
+    service, seen = serving(replicas=2)
+    again = plan(service, seen, CONTEXT, now=at(99))
+
+    assert (again.apply, again.delete, again.status) == ((), (), service.status)
+    assert service.status.phase == "Ready"
+    assert service.status.replicas is not None
+    assert service.status.replicas.summary == "2/2"
+    assert service.status.model is not None
+    assert service.status.model.state == "Loaded"
+    assert ready(again) == ("True", "Serving", "svc is served at http://svc.ns.svc:80/v1")
+
+
+def test_a_changed_spec_is_not_ready_before_it_is_rolled_out() -> None:
+    service, seen = serving()
+    changed = make_service(service.status, generation=2, engine={"contextLength": 64})
+
+    _, decided = step(changed, seen, 20)
+
+    assert names(decided) == ["Deployment/svc-engine", "Deployment/svc-gateway"]
+    assert ready(decided)[:2] == ("False", "RollingUpdate")
+    available = decided.status.conditions[1]
+    assert (available.type, available.status) == ("Available", "True")
+    assert decided.status.observed_generation == 2
+
+
+def test_what_was_changed_by_hand_is_put_right() -> None:
+    service, seen = serving()
+    key = ("Deployment", "svc-engine")
+    body = seen.stored[key]
+    scaled = {**body, "spec": {**body["spec"], "replicas": 5}}
+
+    _, decided = step(service, replace(seen, stored={**seen.stored, key: scaled}))
+
+    assert names(decided) == ["Deployment/svc-engine"]
+
+
+def test_defaults_that_the_api_server_adds_are_no_change() -> None:
+    service, seen = serving()
+    key = ("Service", "svc")
+    body = seen.stored[key]
+    ports = [{**port, "protocol": "TCP"} for port in body["spec"]["ports"]]
+    defaulted = {**body, "spec": {**body["spec"], "ports": ports, "clusterIP": "10.0.0.1"}}
+
+    _, decided = step(service, replace(seen, stored={**seen.stored, key: defaulted}))
+
+    assert decided.apply == ()
+
+
+def test_a_budget_goes_with_the_second_replica() -> None:
+    service, seen = serving(replicas=2)
+    smaller = make_service(service.status, generation=2)
+
+    _, decided = step(smaller, seen)
+
+    assert decided.delete == (("PodDisruptionBudget", "svc-engine"),)
+
+
+@pytest.mark.parametrize(
+    ("job", "reason", "told"),
+    [
+        (None, "TrainJobNotFound", "does not exist"),
+        (train_job("Running", None), "TrainJobNotReady", "TrainJob job is Running"),
+        (train_job("Failed", None), "TrainJobNotReady", "TrainJob job is Failed; correct it"),
+        (train_job("Succeeded", None), "NoArtifact", "spec.model.volume"),
+    ],
+)
+def test_a_service_waits_for_its_train_job(job: Any, reason: str, told: str) -> None:
+    service, decided = step(make_service(**FROM_JOB), Observed({}, train_job=job))
+
+    assert decided.apply == ()
+    assert ready(decided)[:2] == ("False", reason)
+    assert told in ready(decided)[2]
+    assert service.status.phase == "Pending"
+
+
+def test_an_artifact_that_lies_on_no_claim_is_told() -> None:
+    job = train_job()
+    assert job.artifact is not None
+    elsewhere = replace(job, artifact=job.artifact.model_copy(update={"uri": "/data/model"}))
+
+    _, decided = step(make_service(**FROM_JOB), Observed({}, train_job=elsewhere))
+
+    assert ready(decided)[1] == "ArtifactNotOnClaim"
+
+
+@pytest.mark.parametrize("job", [None, train_job("Running", None), train_job("Failed", None)])
+def test_a_train_job_that_is_gone_or_runs_anew_changes_nothing(job: Any) -> None:
+    service, seen = serving(**FROM_JOB)
+
+    _, decided = step(service, replace(seen, train_job=job), 50)
+
+    assert (decided.apply, decided.status) == ((), service.status)
+
+
+def test_a_new_artifact_rolls_the_engines_and_is_recorded() -> None:
+    service, seen = serving(**FROM_JOB)
+
+    _, decided = step(service, replace(seen, train_job=train_job(digest="sha256:2")), 50)
+
+    assert names(decided) == ["Deployment/svc-engine"]
+    assert decided.status.model is not None
+    assert decided.status.model.digest == "sha256:2"
+
+
+def test_another_train_job_is_waited_for_while_the_old_model_serves() -> None:
+    service, seen = serving(**FROM_JOB)
+    model = {"volume": None, "trainJobRef": {"name": "other"}}
+    changed = make_service(service.status, generation=2, model=model)
+
+    _, decided = step(changed, replace(seen, train_job=None), 50)
+
+    assert (decided.apply, decided.delete) == ((), ())
+    assert ready(decided)[1] == "TrainJobNotFound"
+    assert decided.status.conditions[1].status == "True"
+
+
+def with_pod(seen: Observed, **facts: Any) -> Observed:
+    return replace(seen, pods=(replace(seen.pods[0], **facts), *seen.pods[1:]))
+
+
+def unsettled(seen: Observed, name: str = "svc-engine", **status: Any) -> Observed:
+    key = ("Deployment", name)
+    body = seen.stored[key]
+    changed = {**body, "status": {**body["status"], "readyReplicas": 0, **status}}
+    return replace(seen, stored={**seen.stored, key: changed})
+
+
+CONFIG_ERROR = "[serve] x\nserve: model.path: does not exist, got /models/c/f; correct it"
+EXIT_ERROR = "serve: simulator-0: engine: ended with exit code 3; its last lines:\nboom\n"
+EXIT_ERROR += "processes.restarts: spent, got 1 in ten minutes; correct the model"
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason", "told", "phase"),
+    [
+        (
+            {"waiting_reason": "Unschedulable", "waiting_message": 'persistentvolumeclaim "c" not '
+             "found"}, "VolumeClaimMissing", "create the claim", "Pending",
+        ),
+        (
+            {"waiting_reason": "Unschedulable", "waiting_message": "0/1 nodes"},
+            "Unschedulable", "free or add capacity", "Pending",
+        ),
+        (
+            {"waiting_reason": "ErrImagePull", "waiting_message": "no such image"},
+            "ImagePull", "imagePullSecrets", "Pending",
+        ),
+        ({"running": True}, "Loading", "the model is being loaded", "Loading"),
+        (
+            {"failure": ended(1, CONFIG_ERROR)},
+            "ConfigError", "model.path: does not exist, got /models/c/f", "Failed",
+        ),
+        ({"failure": ended(1, EXIT_ERROR)}, "EngineExited", "boom", "Failed"),
+        ({"failure": ended(137, "", "OOMKilled")}, "OutOfMemory", "limits.memory", "Failed"),
+        ({"failure": ended(143)}, "Killed", "exited with 143", "Failed"),
+        ({"failure": ended(3)}, "EngineExited", "without a word", "Failed"),
+    ],
+)  # fmt: skip
+def test_a_pod_that_does_not_get_ready_is_explained(
+    facts: dict[str, Any], reason: str, told: str, phase: str
+) -> None:
+    service, seen = serving()
+    seen = unsettled(with_pod(seen, **{"ready": False, "running": False, **facts}))
+
+    service, decided = step(service, seen, 20)
+
+    assert ready(decided)[:2] == ("False", reason)
+    assert told in ready(decided)[2]
+    assert service.status.phase == phase
+    assert decided.apply == ()
+
+
+def test_a_failure_is_recorded_with_its_pod_and_exit_code() -> None:
+    service, seen = serving()
+    down = unsettled(with_pod(seen, ready=False, failure=ended(1, CONFIG_ERROR)))
+
+    service, _ = step(service, down, 20)
+    assert service.status.model is not None
+    failure = service.status.model.last_failure
+    service, _ = step(service, seen, 30)
+
+    assert failure is not None
+    assert (failure.pod, failure.exit_code) == ("svc-engine-0", 1)
+    assert service.status.model is not None
+    assert service.status.model.last_failure == failure
+    assert service.status.phase == "Ready"
+
+
+def test_one_replica_less_is_degraded() -> None:
+    service, seen = serving(replicas=2)
+    seen = unsettled(with_pod(seen, ready=False, failure=ended(139)), readyReplicas=1)
+
+    service, decided = step(service, seen, 20)
+
+    assert service.status.phase == "Degraded"
+    assert decided.status.replicas is not None
+    assert decided.status.replicas.summary == "1/2"
+    assert decided.status.conditions[1].status == "True"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("serve: auth.keysFile: cannot be read, got /etc/f/keys.json (x)", "ApiKeysUnusable"),
+        ("serve: engine.seed: not supported", "GatewayFailed"),
+    ],
+)
+def test_a_gateway_that_ends_is_explained(message: str, reason: str) -> None:
+    service, seen = serving(auth={"apiKeysSecretRef": {"name": "keys", "key": "k"}})
+    gateway = gateway_pod(ready=False, failure=ended(1, message))
+    seen = unsettled(replace(seen, pods=(seen.pods[0], gateway)), "svc-gateway")
+
+    service, decided = step(service, seen, 20)
+
+    assert ready(decided)[1] == reason
+    assert service.status.phase == "Failed"
+    assert decided.status.conditions[1].reason == "NoGatewayReady"
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ({"type": "ReplicaFailure", "status": "True", "message": "quota"}, "PodsRefused"),
+        (
+            {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"},
+            "ProgressDeadlineExceeded",
+        ),
+    ],
+)
+def test_pods_that_never_come_are_explained(condition: dict[str, str], reason: str) -> None:
+    service, seen = serving()
+    seen = unsettled(replace(seen, pods=()), conditions=[condition])
+
+    _, decided = step(service, seen, 20)
+
+    assert ready(decided)[:2] == ("False", reason)
+
+
+def test_a_pod_that_is_about_to_go_is_no_news() -> None:
+    service, seen = serving()
+    gone = engine_pod("old", 7, ready=False, deleting=True, failure=ended(137))
+
+    _, decided = step(service, replace(seen, pods=(*seen.pods, gone)), 20)
+
+    assert decided.status == service.status
+
+
+PODS = st.builds(
+    engine_pod,
+    st.sampled_from(["", "other"]),
+    st.integers(0, 3),
+    ready=st.booleans(),
+    running=st.booleans(),
+    deleting=st.booleans(),
+    component=st.sampled_from(["engine", "gateway"]),
+    waiting_reason=st.sampled_from([None, "Unschedulable", "ErrImagePull"]),
+    failure=st.sampled_from([None, ended(1, CONFIG_ERROR), ended(137)]),
+)
+JOBS = st.sampled_from([None, train_job(), train_job("Running", None), train_job(digest="2")])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    replicas=st.integers(1, 3),
+    from_job=st.booleans(),
+    pods=st.lists(PODS, max_size=4),
+    job=JOBS,
+    done=st.booleans(),
+)
+def test_once_applied_nothing_more_is_written(
+    *, replicas: int, from_job: bool, pods: list[Any], job: Any, done: bool
+) -> None:
+    spec = FROM_JOB if from_job else {}
+    service: ServiceView = make_service(replicas=replicas, **spec)
+    seen = Observed({}, tuple(pods), job)
+    service, first = step(service, seen)
+    seen = replace(seen, stored=stored(first, done=done))
+    service, second = step(service, seen, 1)
+    third = plan(service, seen, CONTEXT, now=at(2))
+
+    assert (second.apply, second.delete) == ((), ())
+    assert (third.apply, third.delete, third.status) == ((), (), service.status)
