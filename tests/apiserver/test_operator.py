@@ -1,18 +1,16 @@
 """The operator as a process against a real API server: crashes, rivals, missing kinds."""
 
-import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perf.operator_process import OperatorProcess
 from support.cluster.control_plane import ControlPlane
 from support.install import install_crds
 from support.kubectl import Kubectl
+from support.operating import items, operating
 from support.train_jobs import TRAINER
 
 pytestmark = pytest.mark.usefixtures("crds")
@@ -30,12 +28,6 @@ def submit(kubectl: Kubectl, namespace: str, *names: str) -> None:
         }
         done = kubectl.apply(job, namespace)
         assert done.returncode == 0, done.stderr
-
-
-def items(kubectl: Kubectl, namespace: str, plural: str) -> list[Body]:
-    done = kubectl("get", plural, "-n", namespace, "-o", "json")
-    found: list[Body] = json.loads(done.stdout)["items"] if done.returncode == 0 else []
-    return found
 
 
 def wait(kubectl: Kubectl, namespace: str, until: Callable[[list[Body], list[Body]], bool]) -> None:
@@ -61,23 +53,6 @@ def because(reason: str) -> Callable[[list[Body], list[Body]], bool]:
         return any(c["type"] == "Ready" and c["reason"] == reason for c in conditions)
 
     return told
-
-
-@asynccontextmanager
-async def operating(
-    kubeconfig: Path, namespace: str, log: Path, *, elect: bool = True
-) -> AsyncIterator[OperatorProcess]:
-    operator = await OperatorProcess.start(
-        log,
-        kubeconfig,
-        FLAGSCALE_NAMESPACE=namespace,
-        FLAGSCALE_WATCH_NAMESPACES=namespace,
-        FLAGSCALE_LEADER_ELECT=str(elect).lower(),
-    )
-    try:
-        yield operator
-    finally:
-        await operator.stop()
 
 
 async def test_a_killed_operator_comes_back_and_writes_nothing(
