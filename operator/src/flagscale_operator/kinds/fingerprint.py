@@ -17,6 +17,8 @@ def fingerprint(manifest: Mapping[str, Any]) -> str:
 
 def still_says(stored: Any, applied: Any) -> bool:  # noqa: ANN401 - walks any JSON
     """Whether each applied value is stored; the API server may add defaults of its own."""
+    if stored is None and not applied:
+        return True  # an empty value may be left out
     if isinstance(applied, Mapping):
         return isinstance(stored, Mapping) and all(
             key == _NORMALISED or still_says(stored.get(key), value)
@@ -28,5 +30,4 @@ def still_says(stored: Any, applied: Any) -> bool:  # noqa: ANN401 - walks any J
             and len(stored) == len(applied)
             and all(map(still_says, stored, applied))
         )
-    # An empty value may be left out.
-    return bool(stored == applied or (stored is None and not applied))
+    return bool(stored == applied)

@@ -124,3 +124,31 @@ def test_no_key_is_lost_and_none_is_held_by_two_workers(steps: list[tuple[str, K
             queue.done(taken)
 
     asyncio.run(scenario())
+
+
+class Told:
+    def __init__(self) -> None:
+        self.depths: list[tuple[str, int]] = []
+
+    def added(self, kind: str, depth: int) -> None:
+        self.depths.append((kind, depth))
+
+    def taken(self, kind: str, waited_s: float, depth: int) -> None:
+        assert waited_s >= 0
+        self.depths.append((kind, depth))
+
+    def retried(self, kind: str) -> None:
+        self.depths.append((kind, -1))
+
+
+async def test_the_depth_of_a_queue_is_told_by_kind() -> None:
+    told = Told()
+    queue = KeyedQueue(observer=told)
+    job, service = Key("TrainJob", "ns", "a"), Key("InferenceService", "ns", "a")
+    for key in (job, Key("TrainJob", "ns", "b"), service):
+        queue.add(key)
+
+    assert await queue.take() == job
+
+    added = [("TrainJob", 1), ("TrainJob", 2), ("InferenceService", 1)]
+    assert told.depths == [*added, ("TrainJob", 1)]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flagscale_operator.controller.store import ObjectStore
+from flagscale_operator.controller.store import ObjectKey, ObjectStore
 from flagscale_operator.errors import ApiError, FlagScaleError
+from flagscale_operator.kinds.fingerprint import fingerprint
 from flagscale_operator.kinds.inference_service.facts import ChildKey
 from flagscale_operator.kinds.inference_service.view import ServiceView
 from flagscale_operator.kinds.ownership import is_owned
@@ -35,6 +36,7 @@ class Children:
     def __init__(self, *, kube: Kube, stores: Mapping[KubeKind, ObjectStore]) -> None:
         self._kube = kube
         self._stores = stores
+        self._answers: dict[ObjectKey, dict[ChildKey, str]] = {}
 
     def stored(self, service: ServiceView) -> dict[ChildKey, Manifest]:
         """All children that are this very service's."""
@@ -45,6 +47,16 @@ class Children:
             for body in store.owned_by(owner)
             if is_owned(body, service.uid)
         }
+
+    def accepted(self, service: ServiceView) -> frozenset[ChildKey]:
+        """Those that are as the API server answered when this process last applied them."""
+        answers = self._answers.get((service.namespace, service.name), {})
+        stored = self.stored(service).items()
+        return frozenset(key for key, body in stored if answers.get(key) == _content(body))
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drop what is remembered of a service that is gone."""
+        self._answers.pop((namespace, name), None)
 
     async def apply(self, service: ServiceView, kind: KubeKind, manifest: Manifest) -> None:
         """Server-side apply; raises ChildRefusedError, also when somebody else has the name.
@@ -66,6 +78,8 @@ class Children:
                 raise  # somebody was faster; the news is on its way
             raise ChildRefusedError(kind.kind, name, error) from error
         self._stores[kind].upsert(applied)
+        answers = self._answers.setdefault((service.namespace, service.name), {})
+        answers[kind.kind, name] = _content(applied)
 
     async def delete(self, service: ServiceView, child: ChildKey) -> None:
         """Delete a child that is not wanted any more."""
@@ -73,3 +87,7 @@ class Children:
         body = self.stored(service)[child]
         await self._kube.delete(kind, service.namespace, child[1], uid=body["metadata"]["uid"])
         self._stores[kind].remove(body)
+
+
+def _content(body: Manifest) -> str:
+    return fingerprint({"labels": body["metadata"].get("labels"), "spec": body.get("spec")})

@@ -51,6 +51,8 @@ class Observed:
     stored: Mapping[ChildKey, Manifest]
     pods: tuple[ServingPod, ...] = ()
     train_job: TrainJobFact | None = None
+    accepted: frozenset[ChildKey] = frozenset()
+    """Children that are just as the API server answered our last apply of them."""
 
     def pods_of(self, component: str) -> tuple[ServingPod, ...]:
         """The pods of a component that are not about to go."""

@@ -61,7 +61,7 @@ def plan(
     writes = tuple(
         (kind, manifest)
         for kind, manifest in children
-        if not _is_stored(observed.stored.get((kind.kind, manifest["metadata"]["name"])), manifest)
+        if not _is_stored(observed, (kind.kind, manifest["metadata"]["name"]), manifest)
     )
     wanted = {(kind.kind, manifest["metadata"]["name"]) for kind, manifest in children}
     rollout = Rollout(
@@ -84,13 +84,19 @@ def _deployment(
     return observe_deployment(body) if body else None
 
 
-def _is_stored(stored: Manifest | None, wanted: Manifest) -> bool:
-    """Whether the API server has this very object, and nobody has changed what is ours."""
+def _is_stored(observed: Observed, key: ChildKey, wanted: Manifest) -> bool:
+    """Whether the API server has this very object, and nobody has changed what is ours.
+
+    An admission webhook may change what is applied, each time anew: its answer counts as stored.
+    """
+    stored = observed.stored.get(key)
     if stored is None:
         return False
     annotations = stored["metadata"].get("annotations") or {}
     hash_ = wanted["metadata"]["annotations"][keys.SPEC_HASH_ANNOTATION]
-    return annotations.get(keys.SPEC_HASH_ANNOTATION) == hash_ and still_says(
+    if annotations.get(keys.SPEC_HASH_ANNOTATION) != hash_:
+        return False
+    return key in observed.accepted or still_says(
         {"labels": stored["metadata"].get("labels"), "spec": stored.get("spec")},
         {"labels": wanted["metadata"]["labels"], "spec": wanted["spec"]},
     )

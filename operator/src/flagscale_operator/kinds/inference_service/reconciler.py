@@ -61,6 +61,7 @@ class InferenceServiceReconciler:
         """One pass; the seconds after which to look again although nothing has changed."""
         body = self._view.inference_services.get((key.namespace, key.name))
         if body is None or "deletionTimestamp" in body["metadata"]:
+            self._children.forget(key.namespace, key.name)
             return None
         try:
             service = parse_inference_service(body)
@@ -93,6 +94,7 @@ class InferenceServiceReconciler:
                 if is_owned(pod, service.uid)
             ),
             train_job=observe_train_job(job) if job else None,
+            accepted=self._children.accepted(service),
         )
 
     async def _block(self, body: Manifest, reason: str, message: str) -> None:
