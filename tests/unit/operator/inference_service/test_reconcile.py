@@ -69,6 +69,24 @@ def test_a_changed_spec_is_not_ready_before_it_is_rolled_out() -> None:
     assert decided.status.observed_generation == 2
 
 
+def test_a_rollout_that_goes_well_is_loading_and_not_degraded() -> None:
+    service, seen = serving(replicas=2)
+    changed = make_service(service.status, generation=2, replicas=2, engine={"seed": 1})
+    changed, first = step(changed, seen, 20)
+    newer = engine_pod(changed.status.revision, 9)
+    seen = replace(
+        seen, stored={**seen.stored, **stored(first, done=False)}, pods=(*seen.pods, newer)
+    )
+
+    changed, decided = step(changed, seen, 30)
+
+    assert changed.status.phase == "Loading"
+    assert ready(decided)[1:] == (
+        "RollingUpdate",
+        "1 of 2 engine pods are ready; an older revision serves until they are",
+    )
+
+
 def test_what_was_changed_by_hand_is_put_right() -> None:
     service, seen = serving()
     key = ("Deployment", "svc-engine")

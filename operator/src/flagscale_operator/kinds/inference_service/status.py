@@ -87,7 +87,8 @@ def _phase(
 ) -> ServicePhase:
     if trouble is None:
         return "Ready"
-    if available and (trouble.fault or _ready_count(observed, revision)):
+    rolling = trouble.reason == "RollingUpdate"
+    if available and (trouble.fault or (_ready_count(observed, revision) and not rolling)):
         return "Degraded"
     started = any(pod.running for pod in observed.pods_of("engine"))
     if trouble.fault:
