@@ -58,6 +58,13 @@ def test_pod_security_admits_the_operator(kubectl: Kubectl) -> None:
     [
         ("list", "trainjobs.flagscale.dev", "default", "yes"),
         ("patch", "trainjobs.flagscale.dev/status", "default", "yes"),
+        ("list", "inferenceservices.flagscale.dev", "default", "yes"),
+        ("patch", "inferenceservices.flagscale.dev/status", "default", "yes"),
+        ("patch", "inferenceservices.flagscale.dev", "default", "no"),
+        ("create", "deployments.apps", "default", "yes"),
+        ("delete", "deployments.apps", "default", "no"),
+        ("delete", "services", "default", "no"),
+        ("delete", "poddisruptionbudgets.policy", "default", "yes"),
         ("patch", "trainjobs.flagscale.dev", "default", "no"),
         ("patch", "pytorchjobs.kubeflow.org", "default", "yes"),
         ("delete", "pods", "default", "no"),

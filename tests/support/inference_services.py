@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from flagscale_api import keys
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 from flagscale_api.v1alpha1.inference_service_status import InferenceServiceStatus
 from flagscale_api.v1alpha1.train_job_status import Artifact
@@ -110,8 +109,3 @@ def ready(decided: Plan) -> tuple[str, str, str]:
     """Status, reason and message of the Ready condition."""
     condition = next(c for c in decided.status.conditions if c.type == "Ready")
     return condition.status, condition.reason, condition.message
-
-
-def hash_of(body: Manifest) -> str:
-    """A child's spec hash."""
-    return str(body["metadata"]["annotations"][keys.SPEC_HASH_ANNOTATION])
