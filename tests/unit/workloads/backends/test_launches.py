@@ -38,6 +38,7 @@ def test_sglang_on_cpu_has_this_command_line(launch: Launcher) -> None:
         "--dtype=float32", "--context-length=2048", "--max-running-requests=4", "--tp-size=1",
         "--pp-size=1", "--random-seed=7", "--max-total-tokens=32768",
         "--attention-backend=torch_native", "--sampling-backend=pytorch", "--enable-metrics",
+        "--log-level-http=warning",
     )  # fmt: skip
 
 
