@@ -84,7 +84,7 @@ def start_engine(launch: Launch, *, url: str, log: Path) -> EngineProcess:
     with log.open("wb") as out:
         process = subprocess.Popen(
             launch.command,
-            env={**inherited, **launch.environment, MARK: mark},
+            env={**launch.child_environment(inherited), MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
