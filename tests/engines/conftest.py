@@ -66,7 +66,7 @@ def start(name: EngineName, folder: Path, **fields: object) -> Served:
     placement = Placement(model=model, served_name=SERVED, port=port, device="cpu", python=python)
     url = f"http://127.0.0.1:{port}"
     process = start_engine(adapter.launch(spec, placement), url=url, log=folder / f"{name}.log")
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=300)
     return Served(adapter, spec, process, client)
 
 

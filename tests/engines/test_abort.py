@@ -12,7 +12,7 @@ from support.engine_process import wait_until
 
 from .conftest import SERVED, Served
 
-LONG = {"model": SERVED, "prompt": "The", "max_tokens": 1800, "temperature": 0}
+LONG = {"model": SERVED, "prompt": "The", "max_tokens": 600, "temperature": 0}
 ABORT_TIMEOUT_S = 5.0
 
 

@@ -148,6 +148,8 @@ class SglangAdapter(BackendAdapter):
             *_cache(engine, placement.device),
             *(_CPU_BACKENDS if placement.device == "cpu" else ()),
             "--enable-metrics",
+            # A line per request is the gateway's business.
+            *option("--log-level-http", "warning"),
             *extra_arguments(engine.extra_args, table=self.arguments),
         )
         if placement.device == "cuda":

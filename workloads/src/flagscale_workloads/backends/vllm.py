@@ -117,11 +117,11 @@ class VllmAdapter(BackendAdapter):
         **OFFLINE,
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
-        # Inherited, each would change what the arguments say.
-        "VLLM_CPU_KVCACHE_SPACE": "",
-        "VLLM_API_KEY": "",
-        "VLLM_SERVER_DEV_MODE": "0",
     }
+    # The first can't be set to nothing: vLLM reads it as a number.
+    unset: ClassVar[frozenset[str]] = frozenset(
+        {"VLLM_CPU_KVCACHE_SPACE", "VLLM_API_KEY", "VLLM_SERVER_DEV_MODE"}
+    )
 
     def capabilities_on(self, device: Literal["cpu", "cuda"]) -> Capabilities:
         """The CPU takes fewer formats of weights, and a cache counted in tokens."""
@@ -155,7 +155,7 @@ class VllmAdapter(BackendAdapter):
             "--disable-uvicorn-access-log",
             *extra_arguments(engine.extra_args, table=self.arguments),
         )
-        return Launch(command, self.parser_environment)
+        return Launch(command, self.parser_environment, self.unset)
 
 
 def _settings(engine: EngineSpec) -> tuple[str, ...]:
