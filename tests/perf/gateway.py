@@ -21,6 +21,7 @@ import psutil
 import uvloop
 
 from perf.operator_process import free_ports
+from perf.ranges import report
 from perf.raw_load import OpenLoop, Target, closed_loop, milliseconds
 from support.engines.environment import locked_python
 
@@ -208,7 +209,7 @@ async def _one(contestant: Contestant, direct: Contestant) -> dict[str, float]:
     return found
 
 
-def main() -> None:
+def main() -> int:
     """Print the figures against their bars."""
     python = locked_python("peers", HERE / "peers")
     with tempfile.TemporaryDirectory(prefix="flagscale-bench-") as name:
@@ -219,8 +220,8 @@ def main() -> None:
     say(f"CPU per request / smg's: {ratio:.2f} (bar 1.3)")
     faster = figures["requests_per_s"] / figures["ray_serve_requests_per_s"]
     say(f"requests/s / Ray Serve's: {faster:.1f} (bar 3)")
-    print(json.dumps({"bench": "gateway", "figures": figures}))
+    return report("gateway", figures)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

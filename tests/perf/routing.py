@@ -8,12 +8,13 @@ object.
 """
 
 import asyncio
-import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import uvloop
 
+from perf.ranges import report
 from support.gateways import RunningGateway, serving_simulators
 from support.load import Load, Record, drive, summarize
 
@@ -119,12 +120,12 @@ async def measure() -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main() -> int:
     """Print the figures against their bars."""
     figures = {name: round(value, 3) for name, value in uvloop.run(measure()).items()}
     say("bars: throughput_ratio >= 2 or ttft_p90_ratio >= 5; below saturation 0.95 to 1.05")
-    print(json.dumps({"bench": "routing", "figures": figures}))
+    return report("routing", figures)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
