@@ -147,7 +147,8 @@ def peer_commands(python: Path) -> dict[str, Command]:
         return [*router, "--port", str(port), *worker, "--prometheus-port", str(metrics)]
 
     def ray_serve(port: int, engine_port: int) -> list[str]:
-        return [str(python), str(HERE / "ray_passthrough.py"), str(port), str(engine_port)]
+        # -P: this folder's modules must not stand before those of Python.
+        return [str(python), "-P", str(HERE / "ray_passthrough.py"), str(port), str(engine_port)]
 
     return {"smg": smg, "vllm_router": vllm_router, "ray_serve": ray_serve}
 
