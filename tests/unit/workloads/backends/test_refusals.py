@@ -109,3 +109,9 @@ def test_an_adapter_is_registered_under_its_own_name(name: Any) -> None:
     text: Feature = "images" if name == "diffusers" else "chat"
     assert text in adapter.capabilities.features
     adapter.check(spec(name), device="cpu")
+
+
+def test_vllm_calls_tools_only_with_a_parser_for_them() -> None:
+    adapter, parser = adapter_of("vllm"), {"tool_call_parser": "hermes"}
+    assert "tool_calls" not in adapter.features(spec("vllm"), device="cpu")
+    assert "tool_calls" in adapter.features(spec("vllm", extraArgs=parser), device="cpu")

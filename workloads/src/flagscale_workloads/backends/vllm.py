@@ -14,7 +14,7 @@ from flagscale_workloads.backends.adapter import (
     Setting,
     refusal,
 )
-from flagscale_workloads.backends.arguments import ArgumentTable, read_table
+from flagscale_workloads.backends.arguments import ArgumentTable, plain, read_table
 from flagscale_workloads.backends.command import OFFLINE, option
 from flagscale_workloads.backends.extra import extra_arguments
 from flagscale_workloads.backends.reserved import OURS, instead
@@ -62,8 +62,8 @@ _SETTINGS: Final[frozenset[Setting]] = frozenset(
 class VllmAdapter(BackendAdapter):
     """vLLM on CUDA or, with its CPU build, on x86 processors.
 
-    `tool_calls` means a named or required tool; `tool_choice: auto` depends on the model and needs
-    the extra arguments enable-auto-tool-choice and tool-call-parser. `dtype: auto` turns a float32
+    Calling tools, named ones too, needs the extra argument tool-call-parser, which depends on the
+    model; `tool_choice: auto` needs enable-auto-tool-choice as well. `dtype: auto` turns a float32
     model into a 16-bit one. `seed` starts the sampler: requests without a seed of their own repeat
     only when the same requests come in the same order.
     """
@@ -125,6 +125,12 @@ class VllmAdapter(BackendAdapter):
     def capabilities_on(self, device: Literal["cpu", "cuda"]) -> Capabilities:
         """The CPU takes fewer formats of weights, and a cache counted in tokens."""
         return self.cpu_capabilities if device == "cpu" else self.capabilities
+
+    def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
+        """Without a parser for the model's tool calls vLLM refuses every request with tools."""
+        features = super().features(engine, device=device)
+        parses = any(plain(key) == "tool-call-parser" for key in engine.extra_args)
+        return features if parses else features - {"tool_calls"}
 
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that vLLM can't honour."""
