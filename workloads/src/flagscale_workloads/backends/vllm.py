@@ -77,7 +77,7 @@ class VllmAdapter(BackendAdapter):
     )
     cpu_capabilities: ClassVar[Capabilities] = Capabilities(
         features=_FEATURES,
-        settings=_SETTINGS | {"kv_cache_tokens"},
+        settings=(_SETTINGS | {"kv_cache_tokens"}) - {"tensor_parallel", "pipeline_parallel"},
         devices=frozenset({"cpu"}),
         quantizations=frozenset({"none", "int8"}),
     )
@@ -123,7 +123,7 @@ class VllmAdapter(BackendAdapter):
     )
 
     def capabilities_on(self, device: Literal["cpu", "cuda"]) -> Capabilities:
-        """The CPU takes fewer formats of weights, and a cache counted in tokens."""
+        """The CPU: one device, fewer formats of weights, and a cache counted in tokens."""
         return self.cpu_capabilities if device == "cpu" else self.capabilities
 
     def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
