@@ -27,7 +27,8 @@ CASES: dict[EngineName, dict[str, object]] = {
              "extraArgs": {"enforce-eager": True, "tool-call-parser": "hermes",
                            "structured-outputs-config": NO_WHITESPACE}},
     "sglang": {"dtype": "float32", "maxConcurrency": 4, "kvCacheTokens": 8192,
-               "extraArgs": {"constrained-json-disable-any-whitespace": True}},
+               "extraArgs": {"constrained-json-disable-any-whitespace": True,
+                             "tool-call-parser": "hermes"}},
     "llamacpp": {},
     "transformers": {"dtype": "float32", "maxConcurrency": 4},
 }  # fmt: skip

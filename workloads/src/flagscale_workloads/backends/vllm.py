@@ -14,10 +14,11 @@ from flagscale_workloads.backends.adapter import (
     Setting,
     refusal,
 )
-from flagscale_workloads.backends.arguments import ArgumentTable, plain, read_table
+from flagscale_workloads.backends.arguments import ArgumentTable, read_table
 from flagscale_workloads.backends.command import OFFLINE, option
 from flagscale_workloads.backends.extra import extra_arguments
 from flagscale_workloads.backends.reserved import OURS, instead
+from flagscale_workloads.backends.tool_parsing import with_tools_if_parsed
 
 # The CPU backend prefers multiples of 32; smaller blocks waste less of a small cache.
 CPU_BLOCK_TOKENS: Final = 32
@@ -127,10 +128,9 @@ class VllmAdapter(BackendAdapter):
         return self.cpu_capabilities if device == "cpu" else self.capabilities
 
     def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
-        """Without a parser for the model's tool calls vLLM refuses every request with tools."""
+        """Tools only with a parser for the model's calls."""
         features = super().features(engine, device=device)
-        parses = any(plain(key) == "tool-call-parser" for key in engine.extra_args)
-        return features if parses else features - {"tool_calls"}
+        return with_tools_if_parsed(features, engine.extra_args)
 
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that vLLM can't honour."""
