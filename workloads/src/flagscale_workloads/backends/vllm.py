@@ -58,6 +58,9 @@ _SETTINGS: Final[frozenset[Setting]] = frozenset(
         "seed",
     }
 )
+_CPU_SETTINGS: Final[frozenset[Setting]] = frozenset(
+    {*_SETTINGS, "kv_cache_tokens"} - {"tensor_parallel", "pipeline_parallel"}
+)
 
 
 class VllmAdapter(BackendAdapter):
@@ -78,7 +81,7 @@ class VllmAdapter(BackendAdapter):
     )
     cpu_capabilities: ClassVar[Capabilities] = Capabilities(
         features=_FEATURES,
-        settings=(_SETTINGS | {"kv_cache_tokens"}) - {"tensor_parallel", "pipeline_parallel"},
+        settings=_CPU_SETTINGS,
         devices=frozenset({"cpu"}),
         quantizations=frozenset({"none", "int8"}),
     )
