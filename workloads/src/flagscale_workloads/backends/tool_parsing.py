@@ -15,5 +15,9 @@ def with_tools_if_parsed(
 
     Without one vLLM refuses every request with tools, and SGLang answers a call as plain text.
     """
-    parses = ARGUMENT in map(plain, extra_args)
-    return features if parses else features - {"tool_calls"}
+    return features if names_parser(extra_args) else features - {"tool_calls"}
+
+
+def names_parser(extra_args: Iterable[str]) -> bool:
+    """Whether an extra argument names a parser."""
+    return ARGUMENT in map(plain, extra_args)

@@ -18,7 +18,7 @@ from flagscale_workloads.backends.arguments import ArgumentTable, read_table
 from flagscale_workloads.backends.command import OFFLINE, option
 from flagscale_workloads.backends.extra import extra_arguments
 from flagscale_workloads.backends.reserved import OURS, instead
-from flagscale_workloads.backends.tool_parsing import with_tools_if_parsed
+from flagscale_workloads.backends.tool_parsing import names_parser, with_tools_if_parsed
 
 # The CPU backend prefers multiples of 32; smaller blocks waste less of a small cache.
 CPU_BLOCK_TOKENS: Final = 32
@@ -67,7 +67,7 @@ class VllmAdapter(BackendAdapter):
     """vLLM on CUDA or, with its CPU build, on x86 processors.
 
     Calling tools, named ones too, needs the extra argument tool-call-parser, which depends on the
-    model; `tool_choice: auto` needs enable-auto-tool-choice as well. `dtype: auto` turns a float32
+    model. `dtype: auto` turns a float32
     model into a 16-bit one. `seed` starts the sampler: requests without a seed of their own repeat
     only when the same requests come in the same order.
     """
@@ -97,6 +97,7 @@ class VllmAdapter(BackendAdapter):
         **dict.fromkeys(("model", "model_tag", "served_model_name"), instead("model")),
         **dict.fromkeys(("host", "port", "uds", "root_path", "api_key", "config", "grpc"), OURS),
         **dict.fromkeys(("headless", "disable_log_stats", "grpc_port"), OURS),
+        "enable_auto_tool_choice": "use extraArgs.tool-call-parser, which switches it on",
         **dict.fromkeys(("enable_log_requests", "disable_uvicorn_access_log"), OURS),
         **dict.fromkeys(("ssl_keyfile", "ssl_certfile", "ssl_ca_certs"), OURS),
         "trust_remote_code": "not allowed: it runs code that comes with the model",
@@ -161,6 +162,8 @@ class VllmAdapter(BackendAdapter):
             *_cache(engine, placement.device),
             "--no-enable-log-requests",
             "--disable-uvicorn-access-log",
+            # Without it vLLM takes the parser's name and never loads the parser.
+            *(("--enable-auto-tool-choice",) if names_parser(engine.extra_args) else ()),
             *extra_arguments(engine.extra_args, table=self.arguments),
         )
         return Launch(command, self.parser_environment, self.unset)
