@@ -28,7 +28,7 @@ CASES: dict[EngineName, dict[str, object]] = {
                            "structured-outputs-config": NO_WHITESPACE}},
     "sglang": {"dtype": "float32", "maxConcurrency": 4, "kvCacheTokens": 8192,
                "extraArgs": {"constrained-json-disable-any-whitespace": True,
-                             "tool-call-parser": "hermes"}},
+                             "tool-call-parser": "pythonic"}},
     "llamacpp": {},
     "transformers": {"dtype": "float32", "maxConcurrency": 4},
 }  # fmt: skip
