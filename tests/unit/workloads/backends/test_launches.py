@@ -163,3 +163,9 @@ def test_our_own_server_has_no_argument_that_nobody_sets(launch: Launcher) -> No
     known = {o for a in parser()._actions for o in a.option_strings if o.startswith("--")}
     extra = {argument.options[0] for argument in ARGUMENTS.arguments.values()}
     assert known - {"--help"} == written | extra
+
+
+def test_vllm_loads_the_parser_of_tool_calls_that_it_is_given(launch: Launcher) -> None:
+    switch = "--enable-auto-tool-choice"
+    assert switch in launch("vllm", extraArgs={"tool-call-parser": "hermes"}).command
+    assert switch not in launch("vllm").command

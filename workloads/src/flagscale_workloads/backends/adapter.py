@@ -135,6 +135,11 @@ class BackendAdapter(ABC):
         """What it can do on a device."""
         return self.capabilities
 
+    def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
+        """What clients of an engine with these settings may ask for; a part of the capabilities."""
+        del engine  # not every engine's features depend on its settings
+        return self.capabilities_on(device).features
+
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that this engine can't honour."""
         can = self.capabilities_on(device)
