@@ -24,8 +24,7 @@ NO_WHITESPACE = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 CASES: dict[EngineName, dict[str, object]] = {
     # Compiling the graph of a tiny model takes longer than all that is tested with it.
     "vllm": {"dtype": "float32", "maxConcurrency": 4, "kvCacheTokens": 8192,
-             "extraArgs": {"enforce-eager": True, "tool-call-parser": "hermes",
-                           "structured-outputs-config": NO_WHITESPACE}},
+             "extraArgs": {"enforce-eager": True, "structured-outputs-config": NO_WHITESPACE}},
     "sglang": {"dtype": "float32", "maxConcurrency": 4, "kvCacheTokens": 8192,
                "extraArgs": {"constrained-json-disable-any-whitespace": True,
                              "tool-call-parser": "pythonic"}},
