@@ -70,7 +70,7 @@ async def run_policy(policy: str, rate_per_s: float) -> Outcome:
 
 
 class WatchedPolicy:
-    """A policy, and how far above the mean load its choices were, the new request counted."""
+    """A policy, and how far above the mean load its choices were."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -80,9 +80,8 @@ class WatchedPolicy:
         """As the policy chooses."""
         chosen = self._policy.choose(candidates, key)
         mean = (sum(c.outstanding for c in candidates) + 1) / len(candidates)
-        # With less than a request each, one request is above any bound.
-        if mean >= 1:
-            self.worst_imbalance = max(self.worst_imbalance, (chosen.outstanding + 1) / mean)
+        # Loads are whole numbers: the request itself is its grace.
+        self.worst_imbalance = max(self.worst_imbalance, chosen.outstanding / mean)
         return chosen
 
     def removed(self, name: str) -> None:
