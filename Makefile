@@ -46,13 +46,16 @@ apiserver: setup ## Against a real API server (no node)
 chart: setup ## Helm charts
 	@$(PYTEST) tests/chart
 
+serving: setup ## The gateway over simulated engines: faults, load, hostile clients
+	@$(PYTEST) tests/serving
+
 engines: setup ## Real vLLM, SGLang and llama.cpp, each in its own environment
 	@$(PYTEST) tests/engines
 
 e2e: setup install ## Real cluster, real pods, real training
 	@$(PYTEST) tests/e2e
 
-test: lint unit apiserver chart engines e2e ## All of the above
+test: lint unit apiserver chart serving engines e2e ## All of the above
 
 cluster-up: setup ## A real Kubernetes with training-operator and KubeRay
 	@$(RUN) -m support.cluster up
@@ -75,5 +78,5 @@ demo: install ## kubectl apply -f trainjob.yaml, followed to its end
 bench: setup ## Figures: make bench BENCH=operator
 	@PYTHONPATH=tests $(PY) -m perf.$(BENCH)
 
-.PHONY: help setup fmt lint crds unit apiserver chart engines e2e test cluster-up cluster-down \
+.PHONY: help setup fmt lint crds unit apiserver chart serving engines e2e test cluster-up cluster-down \
 	cluster-status images install demo bench

@@ -13,13 +13,19 @@ from support.engine_process import wait_until
 from .conftest import SERVED, Served
 
 LONG = {"model": SERVED, "prompt": "The", "max_tokens": 1800, "temperature": 0}
-ABORT_TIMEOUT_S = 5.0
+# SGLang looks every four seconds whether the client of a request that isn't streamed is there.
+ABORT_TIMEOUT_S = 15.0
 
 
 def seconds_of(engine: Served, **more: object) -> float:
     begun = time.monotonic()
     engine.client.completions.create(**{**LONG, **more})
     return time.monotonic() - begun
+
+
+def seconds_of_the_whole(engine: Served) -> float:
+    """What the long request would take, by a shorter one."""
+    return seconds_of(engine, max_tokens=100) / 100 * 1800
 
 
 def wait_running(engine: Served, count: int) -> None:
@@ -52,18 +58,18 @@ def test_an_abandoned_request_is_aborted_where_claimed(engine: Served, streamed:
         # Nothing can be seen from outside but that there is room again: see the next test.
         assert engine.adapter.metrics_path is None
         return
-    whole_s = seconds_of(engine)
+    whole_s = seconds_of_the_whole(engine)
     begun = time.monotonic()
     if streamed:
         stream_and_hang_up(engine)
     else:
         begin_and_hang_up(engine)
     wait_running(engine, 0)
-    assert time.monotonic() - begun < whole_s * 0.75
+    assert time.monotonic() - begun < whole_s * 0.6
 
 
 def test_an_abandoned_stream_makes_room_for_the_next_request(engine: Served) -> None:
-    whole_s = seconds_of(engine)
+    whole_s = seconds_of_the_whole(engine)
     stream_and_hang_up(engine)
     assert seconds_of(engine, max_tokens=4) < whole_s / 2
 

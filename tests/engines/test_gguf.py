@@ -49,7 +49,8 @@ def test_logits_are_those_of_transformers(tmp_path: Path, dtype: Dtype, bound: f
     source = tiny_model()
     read = read_by_llama_cpp(export_gguf(source, tmp_path / "model.gguf", dtype=dtype))
     tokenizer = AutoTokenizer.from_pretrained(source)
-    model: Any = LlamaForCausalLM.from_pretrained(source).eval()
+    model: Any = LlamaForCausalLM.from_pretrained(source)
+    model.eval()
     for text, tokens, logits in zip(TEXTS, read["tokens"], read["logits"], strict=True):
         assert tokens == tokenizer(text)["input_ids"]
         with torch.inference_mode():

@@ -18,7 +18,7 @@ def test_sigterm_ends_an_engine_with_all_that_it_started(name: EngineName, tmp_p
         served.process.wait_for_token(SERVED, timeout_s=START_TIMEOUT_S)
         assert served.process.family()
         stream = served.client.completions.create(
-            model=SERVED, prompt="The", max_tokens=1500, stream=True
+            model=SERVED, prompt="The", max_tokens=600, stream=True
         )
         next(iter(stream))
         seconds = served.process.stop(grace_s=served.adapter.stop_grace_s)

@@ -18,7 +18,7 @@ SCHEMA: dict[str, Any] = {
 MESSAGES = [{"role": "user", "content": "How warm is it?"}]
 TOOL = {
     "type": "function",
-    "function": {"name": "weather", "description": "Weather", "parameters": SCHEMA},
+    "function": {"name": "weather", "parameters": SCHEMA, "strict": True},
 }
 
 

@@ -21,6 +21,7 @@ import psutil
 import uvloop
 
 from perf.operator_process import free_ports
+from perf.ranges import report
 from perf.raw_load import OpenLoop, Target, closed_loop, milliseconds
 from support.engines.environment import locked_python
 
@@ -146,7 +147,8 @@ def peer_commands(python: Path) -> dict[str, Command]:
         return [*router, "--port", str(port), *worker, "--prometheus-port", str(metrics)]
 
     def ray_serve(port: int, engine_port: int) -> list[str]:
-        return [str(python), str(HERE / "ray_passthrough.py"), str(port), str(engine_port)]
+        # -P: this folder's modules must not stand before those of Python.
+        return [str(python), "-P", str(HERE / "ray_passthrough.py"), str(port), str(engine_port)]
 
     return {"smg": smg, "vllm_router": vllm_router, "ray_serve": ray_serve}
 
@@ -208,7 +210,7 @@ async def _one(contestant: Contestant, direct: Contestant) -> dict[str, float]:
     return found
 
 
-def main() -> None:
+def main() -> int:
     """Print the figures against their bars."""
     python = locked_python("peers", HERE / "peers")
     with tempfile.TemporaryDirectory(prefix="flagscale-bench-") as name:
@@ -219,8 +221,8 @@ def main() -> None:
     say(f"CPU per request / smg's: {ratio:.2f} (bar 1.3)")
     faster = figures["requests_per_s"] / figures["ray_serve_requests_per_s"]
     say(f"requests/s / Ray Serve's: {faster:.1f} (bar 3)")
-    print(json.dumps({"bench": "gateway", "figures": figures}))
+    return report("gateway", figures)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

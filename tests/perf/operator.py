@@ -92,14 +92,15 @@ async def wait_for_children(api: ApiClient, wanted: int) -> None:
             return
 
 
-async def settled(operator: OperatorProcess, *, quiet_s: float = 3.0) -> None:
-    """Until the operator has made no request for a while."""
+async def settled(operator: OperatorProcess, *, quiet_s: float = 3.0) -> float:
+    """Until the operator has written nothing for a while; when it was last seen to write."""
     before, since = await operator.writes(), time.perf_counter()
     while time.perf_counter() - since < quiet_s:
         await asyncio.sleep(0.25)
         now = await operator.writes()
         if now != before:
             before, since = now, time.perf_counter()
+    return since
 
 
 async def spec_changes(api: ApiClient) -> list[float]:
@@ -137,13 +138,12 @@ async def children_rate(api: ApiClient, operator: OperatorProcess) -> Figures:
     await create_jobs(api)
     await counting
     elapsed_s = time.perf_counter() - started
-    in_time = await operator.requests() - base
-    await settled(operator)
+    working_s = await settled(operator) - started
     requests = await operator.requests() - base
-    say(f"    {elapsed_s:.1f} s, {in_time:.0f} requests, {requests:.0f} until quiet")
+    say(f"    {elapsed_s:.1f} s, {requests:.0f} requests in {working_s:.1f} s")
     return {
         "jobs_per_s": JOBS / elapsed_s,
-        "requests_per_s": in_time / elapsed_s,
+        "requests_per_s": requests / working_s,
         "requests_per_job": requests / JOBS,
     }
 

@@ -25,7 +25,11 @@ async def answers(gateway: RunningGateway) -> bool:
 
 
 async def test_a_thousand_idle_websockets_leave_the_door_open() -> None:
-    async with serving_simulators(1) as gateway, aiohttp.ClientSession() as session:
+    many = aiohttp.TCPConnector(limit=0)
+    async with (
+        serving_simulators(1) as gateway,
+        aiohttp.ClientSession(connector=many) as session,
+    ):
         url = f"http://127.0.0.1:{gateway.port}{CHAT}"
         sockets = [await session.ws_connect(url) for _ in range(SOCKETS)]
 

@@ -84,7 +84,8 @@ def start_engine(launch: Launch, *, url: str, log: Path) -> EngineProcess:
     with log.open("wb") as out:
         process = subprocess.Popen(
             launch.command,
-            env={**inherited, **launch.environment, MARK: mark},
+            # One thread: more would only wait for each other over a model as small as these.
+            env={"OMP_NUM_THREADS": "1", **launch.child_environment(inherited), MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

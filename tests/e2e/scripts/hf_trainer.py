@@ -25,7 +25,7 @@ class Counting(torch.utils.data.Dataset):
 
 
 def main() -> None:
-    """Train 150 steps and save the model."""
+    """Train 60 steps and save the model."""
     output = sys.argv[1]
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -38,11 +38,11 @@ def main() -> None:
     )
     arguments = TrainingArguments(
         output_dir=output,
-        max_steps=150,
+        max_steps=60,
         per_device_train_batch_size=16,
         learning_rate=1e-3,
         logging_steps=5,
-        save_steps=100,
+        save_steps=40,
         save_total_limit=1,
         use_cpu=not torch.cuda.is_available(),
     )

@@ -26,23 +26,22 @@ def project(root: Path, lock: str = LOCK) -> Path:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_has_a_locked_project(engine: str, tmp_path: Path) -> None:
-    found = environment(engine, root=ROOT, cache=tmp_path)
+    found = environment(engine, project=ROOT / "images" / "engines" / engine, cache=tmp_path)
     assert re.fullmatch(rf"{engine}-[0-9a-f]{{12}}", found.folder.name)
     assert not found.ready
 
 
 def test_another_lock_makes_another_environment(tmp_path: Path) -> None:
-    project(tmp_path)
-    before = environment("llamacpp", root=tmp_path, cache=tmp_path).folder
-    assert environment("llamacpp", root=tmp_path, cache=tmp_path).folder == before
+    made = project(tmp_path)
+    before = environment("llamacpp", project=made, cache=tmp_path).folder
+    assert environment("llamacpp", project=made, cache=tmp_path).folder == before
     project(tmp_path, LOCK + "\n")
-    assert environment("llamacpp", root=tmp_path, cache=tmp_path).folder != before
+    assert environment("llamacpp", project=made, cache=tmp_path).folder != before
 
 
 def test_an_environment_is_ready_only_with_its_marker(tmp_path: Path) -> None:
     """An interrupted installation leaves an interpreter behind, but no marker."""
-    project(tmp_path)
-    found = environment("llamacpp", root=tmp_path, cache=tmp_path)
+    found = environment("llamacpp", project=project(tmp_path), cache=tmp_path)
     found.python.parent.mkdir(parents=True)
     found.python.touch()
     assert not found.ready

@@ -38,6 +38,7 @@ def test_sglang_on_cpu_has_this_command_line(launch: Launcher) -> None:
         "--dtype=float32", "--context-length=2048", "--max-running-requests=4", "--tp-size=1",
         "--pp-size=1", "--random-seed=7", "--max-total-tokens=32768",
         "--attention-backend=torch_native", "--sampling-backend=pytorch", "--enable-metrics",
+        "--log-level-http=warning",
     )  # fmt: skip
 
 
@@ -80,8 +81,16 @@ def test_a_cache_in_tokens_is_rounded_up_to_blocks_of_vllm(launch: Launcher) -> 
     assert option(command, "--num-gpu-blocks-override") == "33"
 
 
-def test_a_legacy_variable_can_not_overrule_vllms_cache(launch: Launcher) -> None:
-    assert launch("vllm").environment["VLLM_CPU_KVCACHE_SPACE"] == ""
+@pytest.mark.parametrize(
+    ("name", "variable"), [("vllm", "VLLM_CPU_KVCACHE_SPACE"), ("llamacpp", "CONFIG_FILE")]
+)
+def test_a_variable_that_would_overrule_the_arguments_is_not_inherited(
+    launch: Launcher, name: str, variable: str
+) -> None:
+    parent = {variable: "40", "PATH": "/bin", "PORT": "1"}
+    child = launch(name).child_environment(parent)
+    assert variable not in child
+    assert child["PATH"] == "/bin"
 
 
 def test_a_share_of_memory_replaces_vllms_default(launch: Launcher) -> None:
@@ -154,3 +163,9 @@ def test_our_own_server_has_no_argument_that_nobody_sets(launch: Launcher) -> No
     known = {o for a in parser()._actions for o in a.option_strings if o.startswith("--")}
     extra = {argument.options[0] for argument in ARGUMENTS.arguments.values()}
     assert known - {"--help"} == written | extra
+
+
+def test_vllm_loads_the_parser_of_tool_calls_that_it_is_given(launch: Launcher) -> None:
+    switch = "--enable-auto-tool-choice"
+    assert switch in launch("vllm", extraArgs={"tool-call-parser": "hermes"}).command
+    assert switch not in launch("vllm").command

@@ -109,3 +109,10 @@ def test_an_adapter_is_registered_under_its_own_name(name: Any) -> None:
     text: Feature = "images" if name == "diffusers" else "chat"
     assert text in adapter.capabilities.features
     adapter.check(spec(name), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["vllm", "sglang"])
+def test_tools_are_called_only_with_a_parser_for_them(name: Any) -> None:
+    adapter, parser = adapter_of(name), {"tool_call_parser": "hermes"}
+    assert "tool_calls" not in adapter.features(spec(name), device="cpu")
+    assert "tool_calls" in adapter.features(spec(name, extraArgs=parser), device="cpu")

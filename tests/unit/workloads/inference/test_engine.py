@@ -119,6 +119,14 @@ def test_closing_ends_what_runs_with_an_error(start: Start, llama: Path) -> None
     assert not engine.ready
 
 
+def test_a_model_with_encoder_and_decoder_is_refused(tmp_path: Path) -> None:
+    from transformers import T5Config
+
+    T5Config(architectures=["T5ForConditionalGeneration"]).save_pretrained(tmp_path)
+    with pytest.raises(LoadError, match="an encoder and a decoder, got t5"):
+        InferenceEngine(Settings("transformers", tmp_path, NAME)).load()
+
+
 def test_models_that_can_not_be_served_are_refused(llama: Path, tmp_path: Path) -> None:
     for settings, told in (
         (Settings("transformers", tmp_path / "none", NAME), "not a folder"),

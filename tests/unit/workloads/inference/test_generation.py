@@ -209,10 +209,12 @@ def test_a_failing_model_ends_its_requests_and_is_tried_again(
     def fail(*_: object) -> None:
         raise ValueError("broken kernel")
 
+    running = Generation(model, max_batch=1, meters=Meters())
+    first, second, third = (Client(model, "a") for _ in range(3))
+    for client in (first, third):
+        running.add(client.job)
+    running.step()
     hook = model.network.model.layers[1].register_forward_pre_hook(fail)
-    running = Generation(model, max_batch=2, meters=Meters())
-    first, second = Client(model, "a"), Client(model, "a")
-    running.add(first.job)
     running.step()
     hook.remove()
     running.add(second.job)
@@ -220,7 +222,18 @@ def test_a_failing_model_ends_its_requests_and_is_tried_again(
     assert first.error is not None
     assert first.error.message == internal().message
     assert "broken kernel" in caplog.text
-    assert len(second.ids) == 24
+    assert len(second.ids) == len(third.ids) == 24
+
+
+def test_a_prompt_that_the_model_fails_on_ends_alone(
+    model: TextModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = Client(model, "a"), Client(model, "a")
+    bad.job.input = GenerationInput((100_000,), Sampling(max_tokens=1))
+    together(model, [good, bad], steps_between=1)
+    assert bad.error is not None
+    assert good.ids == alone(model, "a")
+    assert "IndexError" in caplog.text
 
 
 def test_tokens_are_counted_once(model: TextModel) -> None:

@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +9,10 @@ from typing import Any
 
 import openai
 import pytest
+
+from flagscale_workloads.inference.engine import InferenceEngine
+from flagscale_workloads.inference.folder import Settings
+from flagscale_workloads.inference.server import serve
 
 from .conftest import NAME
 
@@ -77,13 +82,14 @@ def test_a_process_serves_and_ends_its_requests_before_itself(
     assert process.wait(10) == 0
 
 
-def test_a_model_that_can_not_be_loaded_is_a_sentence_and_exit_code_1(
-    launch: Callable[..., Process], tmp_path: Path
+async def test_a_model_that_can_not_be_loaded_is_a_sentence_and_exit_code_1(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, told = (process := launch(tmp_path)).communicate(timeout=60)
-    assert process.returncode == 1
-    assert "model: not a Hugging Face model" in told
-    assert "Traceback" not in told
+    listener = socket.create_server(("127.0.0.1", 0))
+    engine = InferenceEngine(Settings("transformers", tmp_path, NAME))
+    assert await serve(engine, listener=listener, grace_s=1) == 1
+    assert "model: not a Hugging Face model" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_wrong_arguments_are_refused_before_anything_is_imported(

@@ -50,6 +50,33 @@ def test_a_stream_without_its_end_is_not_complete_and_its_error_is_an_event_of_i
     assert told.endswith(b'\n\ndata: {"error": {}}\n\n')
 
 
+@given(st.integers(1, 200))
+def test_a_stream_of_the_responses_api_ends_with_its_own_event(cut: int) -> None:
+    whole = b"".join(
+        b"event: response." + name + b"\ndata: " + data + b"\n\n"
+        for name, data in (
+            (b"created", b"{}"),
+            (b"output_text.delta", b'{"delta": "event: response.completed"}'),
+            (b"completed", b'{"response": {}}'),
+        )
+    )
+    stream, part = EventStream(), EventStream()
+
+    stream.feed(whole[:cut])
+    stream.feed(whole[cut:])
+    part.feed(whole[: whole.rindex(b"event:")])
+
+    assert stream.complete
+    assert not part.complete
+
+
+def test_an_answer_that_talks_of_the_end_has_not_ended() -> None:
+    stream = EventStream()
+    stream.feed(b'data: {"content": "data: [DONE]')
+
+    assert not stream.complete
+
+
 def test_usage_is_found_in_a_whole_answer_and_missing_where_there_is_none() -> None:
     body = json.dumps({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
 

@@ -81,9 +81,16 @@ class Launch:
 
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to the parent's environment; an empty value takes an inherited one out of force."""
+    """Added to the parent's environment."""
+    unset: frozenset[str] = frozenset()
+    """Taken out of the parent's environment: each would overrule the command."""
     patches: tuple[str, ...] = ()
     """Changes to the engine's own code that this start makes; for the log."""
+
+    def child_environment(self, parent: Mapping[str, str]) -> dict[str, str]:
+        """All variables of the process, started by a process with these."""
+        kept = {name: value for name, value in parent.items() if name not in self.unset}
+        return {**kept, **self.environment}
 
 
 MetricKind = Literal[
@@ -119,12 +126,19 @@ class BackendAdapter(ABC):
     """What the engine's own parser knows: the names that extraArgs may use."""
     parser_environment: ClassVar[Mapping[str, str]] = {}
     """Variables without which the engine, or its parser alone, does not load as it should."""
+    unset: ClassVar[frozenset[str]] = frozenset()
+    """Variables that the engine prefers to its arguments."""
     reserved: ClassVar[Mapping[str, str]] = {}
     """Arguments (by the parser's destination) that extraArgs must not set, and what to do."""
 
     def capabilities_on(self, device: Literal["cpu", "cuda"]) -> Capabilities:
         """What it can do on a device."""
         return self.capabilities
+
+    def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
+        """What clients of an engine with these settings may ask for; a part of the capabilities."""
+        del engine  # not every engine's features depend on its settings
+        return self.capabilities_on(device).features
 
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that this engine can't honour."""

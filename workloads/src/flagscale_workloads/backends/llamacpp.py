@@ -42,6 +42,7 @@ class LlamaCppAdapter(BackendAdapter):
     metrics_path: ClassVar[str | None] = None
     # Everything below /v1, the list of models too, waits for the running request.
     health_path: ClassVar[str] = "/openapi.json"
+    unset: ClassVar[frozenset[str]] = frozenset({"CONFIG_FILE"})
     arguments: ClassVar[ArgumentTable] = read_table("llamacpp")
     reserved: ClassVar[dict[str, str]] = {
         **dict.fromkeys(("model", "model_alias"), instead("model")),
@@ -90,7 +91,7 @@ class LlamaCppAdapter(BackendAdapter):
             *_speculative(engine),
             *extra_arguments(engine.extra_args, table=self.arguments),
         )
-        return Launch(command, {**self.parser_environment, **_address(placement)})
+        return Launch(command, {**OFFLINE, **_address(placement)}, self.unset)
 
 
 def _speculative(engine: EngineSpec) -> tuple[str, ...]:
@@ -104,4 +105,4 @@ def _speculative(engine: EngineSpec) -> tuple[str, ...]:
 
 def _address(placement: Placement) -> dict[str, str]:
     # The server prefers these two variables to its arguments, and a pod may well have them.
-    return {**OFFLINE, "HOST": placement.host, "PORT": str(placement.port)}
+    return {"HOST": placement.host, "PORT": str(placement.port)}

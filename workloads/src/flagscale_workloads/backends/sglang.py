@@ -18,6 +18,7 @@ from flagscale_workloads.backends.arguments import ArgumentTable, read_table
 from flagscale_workloads.backends.command import OFFLINE, option
 from flagscale_workloads.backends.extra import check_extra, extra_arguments
 from flagscale_workloads.backends.reserved import OURS, instead
+from flagscale_workloads.backends.tool_parsing import with_tools_if_parsed
 
 # Without a number SGLang fills the machine's memory with KV cache, and takes a minute for it.
 CPU_CACHE_TOKENS: Final = 32_768
@@ -26,6 +27,7 @@ _FEATURES: Final[frozenset[Feature]] = frozenset(
     {
         "chat",
         "completions",
+        "responses",
         "logprobs",
         "tool_calls",
         "json_schema",
@@ -54,7 +56,9 @@ class SglangAdapter(BackendAdapter):
     """SGLang on CUDA or, with a stand-in for its kernels, on CPUs.
 
     A request's own seed has no effect unless the server runs in deterministic mode (an extra
-    argument, CUDA only), so `request_seed` is not claimed. It answers any model name.
+    argument, CUDA only), so `request_seed` is not claimed. It answers any model name. Calling
+    tools, named ones too, needs the extra argument tool-call-parser. After SIGTERM it finishes
+    what runs.
     """
 
     name: ClassVar[str] = "sglang"
@@ -78,6 +82,7 @@ class SglangAdapter(BackendAdapter):
         "prompt_tokens": "sglang:prompt_tokens_total",
         "generated_tokens": "sglang:generation_tokens_total",
     }
+    stop_grace_s: ClassVar[float] = 60.0
     arguments: ClassVar[ArgumentTable] = read_table("sglang")
     reserved: ClassVar[dict[str, str]] = {
         **dict.fromkeys(("model_path", "served_model_name"), instead("model")),
@@ -122,6 +127,11 @@ class SglangAdapter(BackendAdapter):
         """On the CPU there is no speculation, no sharding and no quantized weight."""
         return self.cpu_capabilities if device == "cpu" else self.capabilities
 
+    def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
+        """Tools only with a parser for the model's calls."""
+        features = super().features(engine, device=device)
+        return with_tools_if_parsed(features, engine.extra_args)
+
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that SGLang can't honour."""
         super().check(engine, device=device)
@@ -148,6 +158,8 @@ class SglangAdapter(BackendAdapter):
             *_cache(engine, placement.device),
             *(_CPU_BACKENDS if placement.device == "cpu" else ()),
             "--enable-metrics",
+            # A line per request is the gateway's business.
+            *option("--log-level-http", "warning"),
             *extra_arguments(engine.extra_args, table=self.arguments),
         )
         if placement.device == "cuda":

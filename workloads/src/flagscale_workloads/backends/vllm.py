@@ -18,6 +18,7 @@ from flagscale_workloads.backends.arguments import ArgumentTable, read_table
 from flagscale_workloads.backends.command import OFFLINE, option
 from flagscale_workloads.backends.extra import extra_arguments
 from flagscale_workloads.backends.reserved import OURS, instead
+from flagscale_workloads.backends.tool_parsing import names_parser, with_tools_if_parsed
 
 # The CPU backend prefers multiples of 32; smaller blocks waste less of a small cache.
 CPU_BLOCK_TOKENS: Final = 32
@@ -57,13 +58,16 @@ _SETTINGS: Final[frozenset[Setting]] = frozenset(
         "seed",
     }
 )
+_CPU_SETTINGS: Final[frozenset[Setting]] = frozenset(
+    {*_SETTINGS, "kv_cache_tokens"} - {"tensor_parallel", "pipeline_parallel"}
+)
 
 
 class VllmAdapter(BackendAdapter):
     """vLLM on CUDA or, with its CPU build, on x86 processors.
 
-    `tool_calls` means a named or required tool; `tool_choice: auto` depends on the model and needs
-    the extra arguments enable-auto-tool-choice and tool-call-parser. `dtype: auto` turns a float32
+    Calling tools, named ones too, needs the extra argument tool-call-parser, which depends on the
+    model. `dtype: auto` turns a float32
     model into a 16-bit one. `seed` starts the sampler: requests without a seed of their own repeat
     only when the same requests come in the same order.
     """
@@ -78,7 +82,7 @@ class VllmAdapter(BackendAdapter):
     )
     cpu_capabilities: ClassVar[Capabilities] = Capabilities(
         features=_FEATURES,
-        settings=_SETTINGS | {"kv_cache_tokens"},
+        settings=_CPU_SETTINGS,
         devices=frozenset({"cpu"}),
         quantizations=frozenset({"none", "int8"}),
     )
@@ -94,6 +98,7 @@ class VllmAdapter(BackendAdapter):
         **dict.fromkeys(("model", "model_tag", "served_model_name"), instead("model")),
         **dict.fromkeys(("host", "port", "uds", "root_path", "api_key", "config", "grpc"), OURS),
         **dict.fromkeys(("headless", "disable_log_stats", "grpc_port"), OURS),
+        "enable_auto_tool_choice": "use extraArgs.tool-call-parser, which switches it on",
         **dict.fromkeys(("enable_log_requests", "disable_uvicorn_access_log"), OURS),
         **dict.fromkeys(("ssl_keyfile", "ssl_certfile", "ssl_ca_certs"), OURS),
         "trust_remote_code": "not allowed: it runs code that comes with the model",
@@ -117,15 +122,20 @@ class VllmAdapter(BackendAdapter):
         **OFFLINE,
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
-        # Inherited, each would change what the arguments say.
-        "VLLM_CPU_KVCACHE_SPACE": "",
-        "VLLM_API_KEY": "",
-        "VLLM_SERVER_DEV_MODE": "0",
     }
+    # The first can't be set to nothing: vLLM reads it as a number.
+    unset: ClassVar[frozenset[str]] = frozenset(
+        {"VLLM_CPU_KVCACHE_SPACE", "VLLM_API_KEY", "VLLM_SERVER_DEV_MODE"}
+    )
 
     def capabilities_on(self, device: Literal["cpu", "cuda"]) -> Capabilities:
-        """The CPU takes fewer formats of weights, and a cache counted in tokens."""
+        """The CPU: one device, fewer formats of weights, and a cache counted in tokens."""
         return self.cpu_capabilities if device == "cpu" else self.capabilities
+
+    def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
+        """Tools only with a parser for the model's calls."""
+        features = super().features(engine, device=device)
+        return with_tools_if_parsed(features, engine.extra_args)
 
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that vLLM can't honour."""
@@ -153,9 +163,11 @@ class VllmAdapter(BackendAdapter):
             *_cache(engine, placement.device),
             "--no-enable-log-requests",
             "--disable-uvicorn-access-log",
+            # Without it vLLM takes the parser's name and never loads the parser.
+            *(("--enable-auto-tool-choice",) if names_parser(engine.extra_args) else ()),
             *extra_arguments(engine.extra_args, table=self.arguments),
         )
-        return Launch(command, self.parser_environment)
+        return Launch(command, self.parser_environment, self.unset)
 
 
 def _settings(engine: EngineSpec) -> tuple[str, ...]:

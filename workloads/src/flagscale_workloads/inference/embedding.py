@@ -50,7 +50,9 @@ class EncoderModel:
 
         self.device = torch.device(settings.device)
         self.tokenizer = load_tokenizer(settings.model)
-        self.context_length = context_length(read_config(settings.model), settings)
+        length = context_length(read_config(settings.model), settings)
+        # RoBERTa's positions begin at 2, so its tokenizer knows better how many there are.
+        self.context_length = min(length, self.tokenizer.model_max_length)
         self.pooling: Pooling = read_pooling(settings.model)
         # transformers decorates its classes in a way that type checkers see as untyped.
         make: Any = AutoModel
@@ -62,6 +64,11 @@ class EncoderModel:
             dtype=torch_dtype(settings.dtype),
         )
         self.network.to(self.device).eval()
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that the model has an embedding of."""
+        return int(self.network.get_input_embeddings().num_embeddings)
 
     def warm_up(self) -> None:
         """A real forward pass."""

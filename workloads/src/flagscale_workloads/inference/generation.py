@@ -78,10 +78,10 @@ class Generation:
 
     def fail_all(self, error: RequestError) -> None:
         """End everything that waits or runs."""
-        for sequence in (*self._running_sequences(), *self._waiting):
+        self._fail_running(error)
+        for sequence in self._waiting:
             sequence.fail(error)
         self._waiting.clear()
-        self._reset()
 
     def _compute(self) -> bool:
         """False: out of memory. Another failure of the model ends all that it worked on."""
@@ -92,7 +92,7 @@ class Generation:
             if is_out_of_memory(error):
                 return False
             log.exception("the model failed with %d requests", self.running)
-            self.fail_all(internal())
+            self._fail_running(internal())
         self._limit.succeeded()
         return True
 
@@ -109,13 +109,25 @@ class Generation:
         budget = CHUNK_TOKENS
         for prefill in self._prefills:
             if budget > 0:
-                budget -= self._prefill(prefill, budget)
+                budget -= self._try_prefill(prefill, budget)
         ready = [p for p in self._prefills if p.complete]
         going_on = [p for p in ready if not p.sequence.over]
         if going_on:
             self._cache.join([p.cache for p in going_on])
             self._rows += [p.sequence for p in going_on]
         self._prefills = [p for p in self._prefills if p not in ready]
+
+    def _try_prefill(self, prefill: Prefill, budget: int) -> int:
+        """As _prefill; a prompt that the model fails on ends alone."""
+        try:
+            return self._prefill(prefill, budget)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            log.exception("the model failed on a prompt")
+            prefill.sequence.fail(internal())
+            prefill.done = len(prefill.sequence.tokens)
+            return 0
 
     def _prefill(self, prefill: Prefill, budget: int) -> int:
         """Compute up to `budget` further tokens; how many it were."""
@@ -166,6 +178,11 @@ class Generation:
                 sequence.fail(out_of_memory())
             return
         self._waiting.extendleft(reversed(running))
+
+    def _fail_running(self, error: RequestError) -> None:
+        for sequence in self._running_sequences():
+            sequence.fail(error)
+        self._reset()
 
     def _running_sequences(self) -> list[Written]:
         everything = [*self._rows, *(prefill.sequence for prefill in self._prefills)]

@@ -10,8 +10,8 @@ import torch
 
 from flagscale_workloads.inference.drawing import Drawing
 from flagscale_workloads.inference.embedding import Embedding, EncoderModel, Pooling, read_pooling
-from flagscale_workloads.inference.errors import RequestError
-from flagscale_workloads.inference.folder import Settings
+from flagscale_workloads.inference.errors import LoadError, RequestError
+from flagscale_workloads.inference.folder import Settings, read_config
 from flagscale_workloads.inference.generation import Generation
 from flagscale_workloads.inference.image_model import ImageModel
 from flagscale_workloads.inference.jobs import (
@@ -68,15 +68,24 @@ def load_model(settings: Settings, meters: Meters) -> Served:
     """Read a folder and compute with it once. Raises LoadError."""
     if settings.loader == "diffusers":
         return _images(settings, meters)
-    if is_causal(settings.model):
+    config = read_config(settings.model)
+    if is_causal(config):
         return _text(settings, meters)
+    if config.is_encoder_decoder:
+        msg = (
+            f"model: has an encoder and a decoder, got {config.model_type}; "
+            "serve a causal model, or an encoder for embeddings"
+        )
+        raise LoadError(msg)
     return _encoder(settings, meters)
 
 
 def _text(settings: Settings, meters: Meters) -> Served:
     model = TextModel(settings)
     model.warm_up()
-    text = TextInput(model.tokenizer, context_length=model.context_length)
+    text = TextInput(
+        model.tokenizer, context_length=model.context_length, vocabulary=model.vocabulary
+    )
     seeds = Seeds(settings.seed)
     states = DecoderStates(model, read_pooling(settings.model))
     size = settings.max_batch
@@ -98,7 +107,9 @@ def _text(settings: Settings, meters: Meters) -> Served:
 def _encoder(settings: Settings, meters: Meters) -> Served:
     model = EncoderModel(settings)
     model.warm_up()
-    text = TextInput(model.tokenizer, context_length=model.context_length)
+    text = TextInput(
+        model.tokenizer, context_length=model.context_length, vocabulary=model.vocabulary
+    )
     embedding = Embedding(model, max_batch=settings.max_batch, meters=meters)
     return Served(
         inputs={EmbeddingRequest: text.embedding},

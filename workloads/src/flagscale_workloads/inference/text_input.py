@@ -18,10 +18,10 @@ from flagscale_workloads.inference.sampling import Sampling
 class TextInput:
     """The tokenizer's side of a model; its methods raise RequestError and are thread-safe."""
 
-    def __init__(self, tokenizer: Any, *, context_length: int) -> None:  # noqa: ANN401 - untyped
+    def __init__(self, tokenizer: Any, *, context_length: int, vocabulary: int) -> None:  # noqa: ANN401 - untyped
         self._tokenizer = tokenizer
         self._context_length = context_length
-        self._vocabulary = len(tokenizer)
+        self._vocabulary = vocabulary
 
     def chat(self, request: ChatRequest, *, seed: int) -> GenerationInput:
         """A conversation through the tokenizer's template, or a plain one where it has none."""

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -20,9 +19,9 @@ from flagscale_workloads.inference.kv_cache import BatchCache
 _CAUSAL: Final = ("ForCausalLM", "LMHeadModel")
 
 
-def is_causal(folder: Path) -> bool:
-    """Whether the folder's model writes text."""
-    names = read_config(folder).architectures or []
+def is_causal(config: Any) -> bool:  # noqa: ANN401 - as read_config
+    """Whether a model writes text."""
+    names = config.architectures or []
     return any(name.endswith(_CAUSAL) for name in names)
 
 
@@ -48,6 +47,11 @@ class TextModel:
         self.network.to(self.device).eval()
         self.ends = self._end_tokens()
         self._accepts = frozenset(inspect.signature(self.network.forward).parameters)
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that the model has an embedding of."""
+        return int(self.network.get_input_embeddings().num_embeddings)
 
     def warm_up(self) -> None:
         """A real forward pass. Raises LoadError for a model that can't be batched."""

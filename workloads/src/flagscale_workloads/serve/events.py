@@ -7,6 +7,13 @@ from typing import Any, Final
 
 TAIL_BYTES: Final = 2048
 DONE: Final = b"data: [DONE]"
+# OpenAI's Responses API has no [DONE]: one of these begins its last event. A line break is never
+# inside JSON, so no answer can say it by accident.
+RESPONSE: Final = b"event: response."
+RESPONSE_ENDS: Final = tuple(
+    b"\n" + RESPONSE + word for word in (b"completed", b"incomplete", b"failed")
+)
+_SEAM_BYTES: Final = max(map(len, RESPONSE_ENDS))
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 
 
@@ -41,10 +48,17 @@ class EventStream:
     def __init__(self) -> None:
         self.events = 0
         self._tail = b""
+        self._is_response = False
+        self._response_ended = False
 
     def feed(self, piece: bytes) -> None:
         """A piece, cut anywhere."""
         self.events += piece.count(b"\n\n")
+        if len(self._tail) < len(RESPONSE):
+            self._is_response = (self._tail + piece).startswith(RESPONSE)
+        if self._is_response and not self._response_ended:
+            seam = self._tail[-_SEAM_BYTES:] + piece
+            self._response_ended = any(end in seam for end in RESPONSE_ENDS)
         self._tail = piece[-TAIL_BYTES:] if len(piece) >= TAIL_BYTES else (
             self._tail[len(piece) - TAIL_BYTES :] + piece
         )  # fmt: skip
@@ -52,7 +66,7 @@ class EventStream:
     @property
     def complete(self) -> bool:
         """Whether the stream has said that it is done."""
-        return DONE in self._tail[-64:]
+        return self._response_ended or (b"\n" + self._tail.rstrip()).endswith(b"\n" + DONE)
 
     def usage(self) -> Usage | None:
         """What the engine says was used; None when it does not."""

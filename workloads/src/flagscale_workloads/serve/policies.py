@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol, TypeVar
 
 from flagscale_api.runtime.serve import RoutingSpec
@@ -109,7 +110,7 @@ class ConsistentHash:
         by_name = {candidate.name: candidate for candidate in candidates}
         self._ring.keep(by_name)
         mean = (sum(c.outstanding for c in candidates) + 1) / len(candidates)
-        bound = max(1.0, self._load_factor * mean)
+        bound = ceil(self._load_factor * mean)
         point = key.session or str(key.blocks[0] if key.blocks else "")
         for name in self._ring.walk(point):
             if by_name[name].outstanding + 1 <= bound:

@@ -59,13 +59,13 @@ class ServeEngine:
         registry = CollectorRegistry()
         own = (config.model.name, config.model.revision)
         self._engine_metrics = EngineMetrics(self.replicas, *_measured(config, adapter), own)
-        self._dispatcher = _dispatcher(config, self.replicas, now)
+        self.dispatcher = _dispatcher(config, self.replicas, now)
         registry.register(self._engine_metrics)
         registry.register(
-            ReplicaCollector(self.replicas, lambda: self._dispatcher.waiting, now, own)
+            ReplicaCollector(self.replicas, lambda: self.dispatcher.waiting, now, own)
         )
         self._gateway = _gateway(
-            config, endpoints_of(adapter.capabilities.features), self._dispatcher, registry, now
+            config, endpoints_of(adapter.capabilities.features), self.dispatcher, registry, now
         )
         self._listener = Listener(
             handle=self.handle_request,
@@ -129,7 +129,7 @@ class ServeEngine:
 
     def load_balance(self, key: RouteKey) -> Replica | None:
         """The replica that a request with this key would get now; None when all are busy."""
-        return self._dispatcher.choose(key)
+        return self.dispatcher.choose(key)
 
     async def stop(self) -> None:
         """Refuse new work, let running requests end in time, then end the engines."""
@@ -163,7 +163,7 @@ class ServeEngine:
             for replica in (*self.replicas, *self._deployment.starting):
                 replica.pool.expire(now)
             # An ejection that has ended is noticed here: nobody else wakes the queue for it.
-            self._dispatcher.wake()
+            self.dispatcher.wake()
 
 
 def _raise_first(task: "asyncio.Task[None]") -> None:

@@ -3,7 +3,8 @@
 SGLang imports `sgl_kernel` even with `--device cpu`, and that wheel's libraries need CUDA. The
 overlay holds a package of that name with the few names that SGLang asks for while it loads; the
 computing is done by torch. It is put first on PYTHONPATH, changes no installed file, and is used
-only with the versions that it was checked with, token by token, against transformers.
+only with the versions that it was checked with, token by token, against transformers. Families of
+models whose code asks for a kernel by name (Mamba, Qwen 3.5 ...) do not load with it.
 """
 
 from pathlib import Path
