@@ -22,26 +22,31 @@ class Sources:
     role: Role
     requirements: bytes
     """Pinned and hashed requirements of the role's extra; empty without one."""
+    further: bytes
+    """Those of both its extras; empty without a second one."""
     image: Image
 
 
 def read_sources(root: Path, role: Role, base: str) -> Sources:
     """Read the sources of a role and derive its image's name from their content."""
     requirements = locked_requirements(root, role.extra) if role.extra else b""
+    further = locked_requirements(root, role.extra, role.further) if role.further else b""
     parts = [*folder_parts(root, f"images/{role.name}"), ("base", base.encode())]
     if role.extra:
         parts.append(("requirements", requirements))
+        parts.append(("further", further))
         parts.append(("pyproject.toml", (root / "pyproject.toml").read_bytes()))
         parts.append(("install.sh", (root / "images" / "install.sh").read_bytes()))
     for folder in role.sources:
         parts.extend(folder_parts(root, folder))
-    return Sources(root, role, requirements, Image(role.name, content_key(parts)))
+    return Sources(root, role, requirements, further, Image(role.name, content_key(parts)))
 
 
-def locked_requirements(root: Path, extra: str) -> bytes:
-    """The requirements of an extra as uv.lock has them, with hashes, without ourselves."""
+def locked_requirements(root: Path, *extras: str) -> bytes:
+    """The requirements of extras as uv.lock has them, with hashes, without ourselves."""
     export = ["uv", "export", "--frozen", "--no-emit-project", "--no-dev", "--quiet"]
-    flags = ["--extra", extra, "--no-annotate", "--no-header", "--project", str(root)]
+    wanted = [word for extra in extras for word in ("--extra", extra)]
+    flags = [*wanted, "--no-annotate", "--no-header", "--project", str(root)]
     return capture([*export, *flags]).encode()
 
 
@@ -51,6 +56,8 @@ def write_context(sources: Sources, target: Path, log: Path) -> None:
     if sources.role.extra:
         shutil.copy(sources.root / "images" / "install.sh", target)
         (target / "requirements.txt").write_bytes(sources.requirements)
+        if sources.further:
+            (target / "further.txt").write_bytes(sources.further)
         build = ["uv", "build", "--wheel", "--quiet", "--out-dir", str(target), str(sources.root)]
         env = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}
         run_logged(build, log, "wheel", env=env)
