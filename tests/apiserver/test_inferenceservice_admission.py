@@ -14,7 +14,8 @@ from support.spec_schema import as_json, merged
 
 pytestmark = pytest.mark.usefixtures("crds")
 SAMPLES = sorted(ROOT.glob("crds/samples/**/inferenceservice*.yaml"))
-LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}}
+IMAGE = {"image": "team/llamacpp:1"}
+LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}, **IMAGE}
 
 
 def service(spec: dict[str, Any], name: str = "svc") -> dict[str, Any]:
@@ -64,6 +65,7 @@ def test_a_bad_field_is_refused_by_its_path(
         ({"model": {"volume": {"path": "a/../b"}}}, "spec.model.volume.path", "may not leave"),
         ({"model": {"file": "m.gguf"}}, "spec.model.file", "is needed for engine llamacpp"),
         ({"engine": {"name": "llamacpp"}}, "spec.model.file", "is needed for engine llamacpp"),
+        (LLAMACPP | {"image": None}, "spec.image", "is needed for engine llamacpp"),
         ({"engine": {"name": "vllm"}}, "spec.engine.name", "use transformers, llamacpp, simulator"),
         ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device", "cpu only"),
         ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel", "raise spec.replicas"),

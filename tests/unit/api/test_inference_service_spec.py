@@ -21,7 +21,8 @@ from support.spec_schema import as_json, draft_4, leaves, merged, paths, scalars
 SCHEMA = structural_schema(InferenceServiceSpec)
 VALIDATOR = jsonschema.Draft4Validator(draft_4(SCHEMA))
 SAMPLES = sorted(ROOT.glob("crds/samples/**/inferenceservice*.yaml"))
-LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}}
+IMAGE = {"image": "team/llamacpp:1"}
+LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}, **IMAGE}
 # They come with the engines that honour them.
 OF_OTHER_ENGINES = {".engine.kvCacheFraction", ".engine.speculative.draftModel"}
 
@@ -53,6 +54,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"volume": {"path": "a/../../b"}}}, "spec.model.volume.path: may not leave"),
     ({"model": {"file": "m.gguf"}}, "spec.model.file: is needed for engine llamacpp"),
     ({"engine": {"name": "llamacpp"}}, "spec.model.file: is needed for engine llamacpp"),
+    (LLAMACPP | {"image": None}, "spec.image: is needed for engine llamacpp"),
     ({"engine": {"name": "vllm"}}, "spec.engine.name: not offered yet; use transformers"),
     ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device: this engine"),
     ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel: not supported"),
@@ -77,8 +79,8 @@ def test_the_model_refuses_what_the_api_server_refuses(change: dict[str, Any], t
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_engine_takes_the_default_of_every_setting(setting: str) -> None:
     for engine in OFFERED_ENGINES:
-        file = {"file": "m.gguf"} if engine == "llamacpp" else {}
-        spec = merged(SPEC, {"model": file, "engine": {"name": engine}})
+        needed = LLAMACPP if engine == "llamacpp" else {}
+        spec = merged(SPEC, merged(needed, {"engine": {"name": engine}}))
         assert getattr(InferenceServiceSpec.model_validate(spec).engine, setting) in (
             None, 0, 1, "auto", "none",
         )  # fmt: skip

@@ -166,4 +166,11 @@ class InferenceServiceSpec(ApiModel):
             ".model.file",
             holds=lambda spec: (spec.engine.name == "llamacpp") == (spec.model.file is not None),
         ),
+        CelRule(
+            "self.engine.name != 'llamacpp' || has(self.image)",
+            "spec.image: is needed for engine llamacpp, as the stock image is without it; name an "
+            "image with flagscale[serving] and llama-cpp-python[server]",
+            ".image",
+            holds=lambda spec: spec.engine.name != "llamacpp" or spec.image is not None,
+        ),
     )
