@@ -37,7 +37,7 @@ def free_port(host: str) -> int:
 def engine_environment(environ: Mapping[str, str], launch: Launch) -> dict[str, str]:
     """What an engine process gets: little of ours, and what its adapter asks for."""
     kept = {name: environ[name] for name in KEPT_ENVIRONMENT if name in environ}
-    return kept | {"PYTHONUNBUFFERED": "1"} | dict(launch.environment)
+    return launch.child_environment(kept | {"PYTHONUNBUFFERED": "1"})
 
 
 @dataclass(slots=True)
