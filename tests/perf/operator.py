@@ -96,7 +96,7 @@ async def settled(operator: OperatorProcess, *, quiet_s: float = 3.0) -> float:
     """Until the operator has written nothing for a while; when it was last seen to write."""
     before, since = await operator.writes(), time.perf_counter()
     while time.perf_counter() - since < quiet_s:
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.1)
         now = await operator.writes()
         if now != before:
             before, since = now, time.perf_counter()

@@ -9,6 +9,7 @@ import uuid
 from importlib.metadata import version
 from pathlib import Path
 
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from flagscale_operator.controller.lease import LeaderElection, LeadershipLost
@@ -82,7 +83,7 @@ def main() -> int:
         if arguments.command == "render":
             return run_render(arguments.file, settings)
         configure_logging(settings.log_level, stream=sys.stderr)
-        asyncio.run(run_operator(settings))
+        uvloop.run(run_operator(settings))
     except (FlagScaleError, LeadershipLost) as error:
         print(f"flagscale-operator: {error}", file=sys.stderr)
         return 1

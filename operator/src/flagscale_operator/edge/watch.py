@@ -3,7 +3,8 @@
 Only low-level handlers are used. They write nothing to anybody's object, need no finalizer and are
 level-triggered by construction. The `index` handlers store what was listed before any `event`
 handler runs (Kopf waits for all lists when any index exists), so a restarted operator knows every
-child before it decides about the first job, and writes nothing.
+child before it decides about the first job, and writes nothing. From the first `event` on they have
+done their part, and every further event would cost both.
 """
 
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class Watch:
         self._view = view
         self._queue = queue
         self._on_event = on_event
+        self._listed = False
         for kind in view.kinds():
             self._register(registry, kind)
 
@@ -47,10 +49,14 @@ class Watch:
         async def event(*, event: kopf.RawEvent, **_: Any) -> None:
             self._handle(kind, dict(event))
 
-        kopf.index(*selector, id=f"index-{name}", registry=registry)(index)
+        kopf.index(*selector, id=f"index-{name}", registry=registry, when=self._is_listing)(index)
         kopf.on.event(*selector, id=f"event-{name}", registry=registry)(event)
 
+    def _is_listing(self, **_: Any) -> bool:
+        return not self._listed
+
     def _handle(self, kind: KubeKind, event: dict[str, Any]) -> None:
+        self._listed = True
         body, type_ = event["object"], event.get("type") or "LISTED"
         self._on_event(kind.kind, type_)
         if type_ == "DELETED":

@@ -6,12 +6,12 @@ of the memory of an idle operator; our models are our own, and bodies stay plain
 
 import asyncio
 import copy
-import json
 import time
 from collections.abc import Callable
 from typing import Any, Self
 
 import aiohttp
+import orjson
 
 from flagscale_operator.errors import ApiError, TransientError
 from flagscale_operator.kube.budget import RequestBudget
@@ -171,7 +171,7 @@ class KubeHttp:
                 kind,
                 path,
                 params=params,
-                data=None if body is None else json.dumps(body).encode(),
+                data=None if body is None else orjson.dumps(body),
                 content_type=content_type,
             )
         if response.status >= 400:
@@ -192,7 +192,7 @@ class KubeHttp:
         params: dict[str, str] | None,
         data: bytes | None,
         content_type: str,
-    ) -> tuple[aiohttp.ClientResponse, str]:
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
         started, code = time.perf_counter(), "error"
         try:
             async with self._session.request(
@@ -203,8 +203,8 @@ class KubeHttp:
                 headers=self._headers(content_type),
             ) as response:
                 code = str(response.status)
-                return response, await response.text()
-        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
+                return response, await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             msg = f"{verb} {kind.plural}: the API server did not answer ({error!r})"
             raise TransientError(msg) from error
         finally:
@@ -220,12 +220,12 @@ class KubeHttp:
 
 
 def _refusal(
-    response: aiohttp.ClientResponse, text: str, *, verb: str, resource: str
+    response: aiohttp.ClientResponse, text: bytes, *, verb: str, resource: str
 ) -> ApiError | TransientError:
     """The error class of a refused request; the server's Status tells more where there is one."""
     # A proxy in between may answer anything, even something that merely begins like JSON.
     status = _object(text) or {}
-    message = status.get("message") or text[:300]
+    message = status.get("message") or text[:300].decode(errors="replace")
     retry_after_s = _seconds(response.headers.get("Retry-After"))
     # 410: the pages of a list are of a version that is gone, so the list begins anew.
     if response.status in (410, 429) or response.status >= 500:
@@ -246,9 +246,9 @@ def _refusal(
     )
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _object(text: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(text)
+        value = orjson.loads(text)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
