@@ -30,6 +30,11 @@ def test_an_unknown_wish_names_what_is_allowed() -> None:
         choose(DOCKER, "minikube")
 
 
+def test_a_wish_for_kind_without_it_is_told_what_it_lacks() -> None:
+    with pytest.raises(ClusterError, match="got no Docker engine and no kind program"):
+        choose(DEBIAN_ROOT, "kind")
+
+
 def test_a_machine_that_can_do_neither_is_told_what_it_lacks() -> None:
     with pytest.raises(ClusterError, match="got no root rights and no Debian with apt-get"):
         choose(NOTHING, None)
