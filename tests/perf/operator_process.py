@@ -79,6 +79,16 @@ class OperatorProcess:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
+    async def while_it_runs(self, waiting: "asyncio.Task[None]") -> None:
+        """Wait for what it should bring about; RuntimeError when it ends before."""
+        ended = asyncio.create_task(self._process.wait())
+        await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            waiting.cancel()
+            raise RuntimeError(f"operator: ended with exit code {ended.result()}; see its log")
+        ended.cancel()
+        await waiting
+
     async def wait_for_reconciles(self, wanted: int) -> None:
         """Until that many reconciles were run: every object was looked at."""
         async with aiohttp.ClientSession() as session:
