@@ -28,7 +28,7 @@ from flagscale_operator.progress.tls import ensure_certificates
 from flagscale_operator.progress.tokens import TokenChecker
 from flagscale_operator.telemetry.events import EventRecorder
 from flagscale_operator.telemetry.metrics import Metrics
-from flagscale_runner.local.durable import try_lock, write_whole
+from flagscale_runner.local.durable import write_whole
 from flagscale_runner.local.folders import Folders
 from flagscale_runner.local.gang_controller import GangController
 from flagscale_runner.local.informer import FolderInformer
@@ -49,17 +49,7 @@ def utc_now() -> datetime:
 
 
 async def run_agent(folders: Folders, environ: Mapping[str, str]) -> None:
-    """Work until every job has ended; returns at once when another agent works here."""
-    lock = try_lock(folders.root / "agent.lock")
-    if lock is None:
-        return
-    try:
-        await _work(folders, environ)
-    finally:
-        os.close(lock)
-
-
-async def _work(folders: Folders, environ: Mapping[str, str]) -> None:
+    """Work until every job has ended. The caller holds the agent's lock."""
     kube, view, queue = FolderKube(folders), ClusterView(), KeyedQueue()
     metrics = Metrics(CollectorRegistry(), version="local")
     board = ProgressBoard(

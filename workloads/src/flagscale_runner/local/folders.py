@@ -24,6 +24,11 @@ class Folders:
         """One folder for each pod, by uid."""
         return self.root / "pods"
 
+    @property
+    def agent_lock(self) -> Path:
+        """Held by the agent while it works."""
+        return self.root / "agent.lock"
+
     def claim(self, namespace: str, name: str) -> Path:
         """What stands for a volume claim: a folder, or a link to one."""
         return self.root / "claims" / namespace / name

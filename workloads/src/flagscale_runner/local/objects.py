@@ -153,15 +153,16 @@ class FolderKube:
     def _store(self, kind: KubeKind, known: Manifest | None, body: Manifest) -> Manifest:
         before = (known or {}).get("metadata", {})
         changed = known is None or known.get("spec") != body.get("spec")
-        body["metadata"] = {
+        metadata = {
             **body["metadata"],
             "uid": before.get("uid") or str(uuid.uuid4()),
             "creationTimestamp": before.get("creationTimestamp") or format_time(datetime.now(UTC)),
             "generation": before.get("generation", 0) + changed,
             "resourceVersion": str(self._next_version()),
         }
-        write_whole(self._path(kind, *_named(body)), json.dumps(body))
-        return body
+        stored = {**body, "metadata": metadata}
+        write_whole(self._path(kind, *_named(body)), json.dumps(stored))
+        return stored
 
     def _next_version(self) -> int:
         version = self.version() + 1

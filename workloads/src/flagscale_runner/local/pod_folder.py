@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +13,12 @@ import psutil
 
 from flagscale_operator.kinds.clock import format_time
 from flagscale_runner.local.container import ENDED, LOG, PROGRAM, STARTED
+from flagscale_runner.local.detached import start_detached
 from flagscale_runner.local.durable import write_whole
 from flagscale_runner.local.mounts import Mounts
 
 MARK: Final = "FLAGSCALE_POD_UID"
+HOLDER: Final = "flagscale_runner.local.container"
 TERMINATION_LOG: Final = "termination-log"
 _FILE_LIMIT: Final = 4096
 _TAIL_LIMIT: Final = 2048
@@ -50,14 +50,8 @@ class PodFolder:
         program = {"command": command, "environ": marked, "cwd": str(cwd), "grace_s": grace_s,
                    "inside": {mount: str(folder) for mount, folder in inside.items()}}  # fmt: skip
         write_whole(self.path / PROGRAM, json.dumps(program))
-        subprocess.Popen(
-            [sys.executable, "-m", "flagscale_runner.local.container", str(self.path)],
-            env={**os.environ, MARK: self.uid},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        environ = {**os.environ, MARK: self.uid}
+        start_detached(HOLDER, str(self.path), environ, self.path / "holder.log")
 
     def started(self) -> bool:
         """Whether its container process came to life."""

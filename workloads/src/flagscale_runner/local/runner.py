@@ -1,25 +1,24 @@
 """The runner of this machine: writes wishes into the folder, and sees to it that an agent works."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from flagscale_api import keys
-from flagscale_api.v1alpha1.train_job import TrainJobSpec
-from flagscale_operator.errors import InvalidSpecError
-from flagscale_operator.kinds.spec import parse_spec
 from flagscale_operator.kube.kinds import POD, TRAIN_JOB
 from flagscale_runner.base import Manifest, RunnerError, Target, has_ended
+from flagscale_runner.documents import validated
 from flagscale_runner.local.container import LOG
+from flagscale_runner.local.detached import start_detached
 from flagscale_runner.local.durable import is_locked
 from flagscale_runner.local.folders import Folders, folders_of
 from flagscale_runner.local.objects import FolderKube
 
 POLL_S: Final = 0.2
+AGENT_START_S: Final = 5.0
+"""An agent takes a moment to load: none is started over it meanwhile."""
 
 
 class LocalRunner:
@@ -29,6 +28,7 @@ class LocalRunner:
         self._folders = folders
         self._environ = environ
         self._kube = FolderKube(folders)
+        self._started_agent_at = -AGENT_START_S
 
     @classmethod
     def of(cls, environ: Mapping[str, str] = os.environ) -> "LocalRunner":
@@ -37,11 +37,9 @@ class LocalRunner:
 
     def submit(self, body: Manifest) -> Target:
         """See `Runner.submit`; a job that has ended is run anew."""
-        target = _target(body)
-        try:
-            parse_spec(TrainJobSpec, {**body, "metadata": {"generation": 1, **body["metadata"]}})
-        except InvalidSpecError as error:
-            raise RunnerError(f"{target}: {error}") from error
+        target = validated(body)
+        if target.kind != TRAIN_JOB.kind:
+            raise RunnerError(f"{target}: runs in a cluster only; a TrainJob runs here too")
         manifest = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
         known = self.status(target)
         if known and has_ended(known):
@@ -77,7 +75,7 @@ class LocalRunner:
 
     def suspend(self, target: Target, *, suspend: bool) -> None:
         """See `Runner.suspend`."""
-        body = self._existing(target)
+        body = self.existing(target)
         if has_ended(body):
             raise RunnerError(f"{target}: has ended; run the file again")
         self._kube.put(TRAIN_JOB, {
@@ -88,7 +86,7 @@ class LocalRunner:
 
     def stop(self, target: Target) -> None:
         """See `Runner.stop`; returns once no process of it is left."""
-        uid = self._existing(target)["metadata"]["uid"]
+        uid = self.existing(target)["metadata"]["uid"]
         self._kube.remove(TRAIN_JOB, target.namespace, target.name, uid=uid)
         self._need_agent()
         while any(_is_of(pod, uid) for pod in self._kube.objects(POD, target.namespace)):
@@ -112,7 +110,7 @@ class LocalRunner:
 
     def logs(self, target: Target, *, follow: bool) -> Iterator[str]:
         """See `Runner.logs`."""
-        uid = self._existing(target)["metadata"]["uid"]
+        uid = self.existing(target)["metadata"]["uid"]
         seen: dict[str, int] = {}
         while True:
             pods = self._newest_pods(target, uid)
@@ -142,35 +140,20 @@ class LocalRunner:
                 line = raw.decode(errors="replace").rstrip("\n")
                 yield line if alone else f"[{name}] {line}"
 
-    def _existing(self, target: Target) -> Manifest:
+    def existing(self, target: Target) -> Manifest:
+        """The resource; RunnerError when it is not there."""
         body = self.status(target)
         if body is None:
             raise RunnerError(f"{target}: is not there; `flagscale status` lists what is")
         return body
 
     def _need_agent(self) -> None:
-        if is_locked(self._folders.root / "agent.lock"):
+        now = time.monotonic()
+        if now - self._started_agent_at < AGENT_START_S or is_locked(self._folders.agent_lock):
             return
-        self._folders.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self._folders.root / "agent.log").open("ab") as log:
-            subprocess.Popen(
-                [sys.executable, "-m", "flagscale_runner.local", str(self._folders.root)],
-                env=dict(self._environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-
-def _target(body: Manifest) -> Target:
-    if body.get("apiVersion") != keys.API_VERSION or body.get("kind") != TRAIN_JOB.kind:
-        got = f"{body.get('apiVersion')} {body.get('kind')}"
-        raise RunnerError(f"kind: can't run on this machine, got {got}; {TRAIN_JOB.kind} can")
-    metadata = body.get("metadata") or {}
-    if not metadata.get("name"):
-        raise RunnerError("metadata.name: is missing; give the job a name")
-    return Target(TRAIN_JOB.kind, metadata.get("namespace", "default"), metadata["name"])
+        self._started_agent_at = now
+        root = self._folders.root
+        start_detached("flagscale_runner.local", str(root), self._environ, root / "agent.log")
 
 
 def _is_of(pod: Manifest, uid: str) -> bool:
