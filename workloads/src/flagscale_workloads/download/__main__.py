@@ -1,0 +1,78 @@
+"""`python -m flagscale_workloads.download`: the model of FLAGSCALE_DOWNLOAD, into its folder."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from flagscale_api.runtime.download import CONFIG_VARIABLE, DownloadConfig, DownloadOutcome
+from flagscale_workloads.download.errors import DownloadError
+from flagscale_workloads.download.meter import Meter, size_text
+from flagscale_workloads.download.opening import open_source
+from flagscale_workloads.download.patience import Patience
+from flagscale_workloads.download.store import obtain
+from flagscale_workloads.download.transfer import Transfer
+
+TERMINATION_LOG: Final = Path("/dev/termination-log")
+STOPPED: Final = 143
+
+
+def read_config(environ: Mapping[str, str]) -> DownloadConfig:
+    """What to download. Raises DownloadError."""
+    try:
+        return DownloadConfig.model_validate_json(environ.get(CONFIG_VARIABLE, ""))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        msg = f"{CONFIG_VARIABLE}: not valid ({told}); use images of one release"
+        raise DownloadError("ModelDownloadFailed", msg) from error
+
+
+def download(config: DownloadConfig, patience: Patience | None = None) -> DownloadOutcome:
+    """Bring the model into its folder. Raises DownloadError."""
+    source = open_source(config)
+    transfer = Transfer(
+        source=source,
+        meter=Meter(tell),
+        patience=patience or Patience(source.where, tell=tell),
+        max_bytes=config.max_bytes,
+    )
+    tell(f"{source.where} into {config.folder}")
+    receipt = obtain(transfer, Path(config.folder), file=config.file, tell=tell)
+    count = len(receipt.files)
+    message = f"{count} {'files' if count > 1 else 'file'}, {size_text(receipt.size)}"
+    return DownloadOutcome(message=message, revision=receipt.revision, digest=receipt.digest)
+
+
+def tell(line: str) -> None:
+    """A line of the log."""
+    print(f"download: {line}", file=sys.stderr, flush=True)
+
+
+def _report(outcome: DownloadOutcome) -> None:
+    text = outcome.model_dump_json(by_alias=True, exclude_none=True)
+    if TERMINATION_LOG.exists():
+        TERMINATION_LOG.write_text(text)
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """0: the model is there; 1: it is not, and one sentence says why."""
+    # As the first process of a container there is no default action. Nothing has to be tidied up.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(STOPPED))
+    try:
+        outcome = download(read_config(environ))
+    except DownloadError as error:
+        outcome = DownloadOutcome(reason=error.reason, message=str(error))
+        tell(f"{error.reason}: {error}")
+    else:
+        tell(f"done: {outcome.message}, {outcome.digest}")
+    _report(outcome)
+    return 1 if outcome.reason else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))
