@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,7 @@ from flagscale_workloads.download.errors import DownloadError
 from flagscale_workloads.download.meter import Meter, size_text
 from flagscale_workloads.download.opening import open_source
 from flagscale_workloads.download.patience import Patience
+from flagscale_workloads.download.remote import Source
 from flagscale_workloads.download.store import obtain
 from flagscale_workloads.download.transfer import Transfer
 
@@ -32,13 +35,19 @@ def read_config(environ: Mapping[str, str]) -> DownloadConfig:
         raise DownloadError("ModelDownloadFailed", msg) from error
 
 
-def download(config: DownloadConfig, patience: Patience | None = None) -> DownloadOutcome:
+def download(
+    config: DownloadConfig, *, sleep: Callable[[float], None] = time.sleep
+) -> DownloadOutcome:
     """Bring the model into its folder. Raises DownloadError."""
-    source = open_source(config)
+    with closing(open_source(config)) as source:
+        return _download(config, source, Patience(source.where, tell=tell, sleep=sleep))
+
+
+def _download(config: DownloadConfig, source: Source, patience: Patience) -> DownloadOutcome:
     transfer = Transfer(
         source=source,
         meter=Meter(tell),
-        patience=patience or Patience(source.where, tell=tell),
+        patience=patience,
         max_bytes=config.max_bytes,
     )
     tell(f"{source.where} into {config.folder}")

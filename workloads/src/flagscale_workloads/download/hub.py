@@ -69,6 +69,10 @@ class HubRepository:
         ) as stream:
             yield stream
 
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._client.close()
+
     def _explained(self, error: Exception) -> Exception:
         where = self.where
         if isinstance(error, GatedRepoError):

@@ -7,6 +7,8 @@ from typing import Final, Literal, Protocol
 
 Algorithm = Literal["sha256", "git"]
 BLOCK: Final = 1 << 20
+ARRIVING: Final = 1 << 16
+"""What of a block had arrived is lost when a connection breaks, so these are small."""
 CONNECT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 60.0
 
@@ -63,3 +65,6 @@ class Source(Protocol):
 
     def read(self, file: RemoteFile, offset: int) -> AbstractContextManager[Stream]:
         """Open a file."""
+
+    def close(self) -> None:
+        """End all connections."""

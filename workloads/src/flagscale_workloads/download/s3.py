@@ -22,7 +22,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from flagscale_api.v1alpha1.model_download import SINGLE_FILE, S3Location
 from flagscale_workloads.download.errors import DownloadError, InterruptedDownloadError
 from flagscale_workloads.download.remote import (
-    BLOCK,
+    ARRIVING,
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
     Digest,
@@ -32,7 +32,9 @@ from flagscale_workloads.download.remote import (
 )
 
 DEFAULT_REGION: Final = "us-east-1"
-_REMEDY: Final = "correct spec.model.s3.credentialsSecretRef, and let them list and read the folder"
+_REMEDY: Final = (
+    "set or correct spec.model.s3.credentialsSecretRef, and let it list and read the folder"
+)
 _NOT_FOUND: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 _BUSY: Final = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
 _ELSEWHERE: Final = frozenset({"301", "PermanentRedirect", "AuthorizationHeaderMalformed"})
@@ -103,9 +105,13 @@ class BucketFolder:
         with self._explaining():
             body = self._client.get_object(**wanted)["Body"]
             try:
-                yield Stream(offset, body.iter_chunks(BLOCK), file.size)
+                yield Stream(offset, body.iter_chunks(ARRIVING), file.size)
             finally:
                 body.close()
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._client.close()
 
     def _remote(self, name: str, entry: Mapping[str, Any]) -> RemoteFile:
         digest = Digest("sha256", self._sha256) if self._sha256 else None

@@ -11,7 +11,6 @@ import httpx2
 
 from flagscale_workloads.download.errors import DownloadError, InterruptedDownloadError
 from flagscale_workloads.download.remote import (
-    BLOCK,
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
     Digest,
@@ -74,7 +73,7 @@ def http_stream(
             start = _start(response) if response.status_code == 206 else 0
             length = response.headers.get("content-length", "")
             size = start + int(length) if length.isdigit() else None
-            yield Stream(start, response.iter_raw(BLOCK), size)
+            yield Stream(start, response.iter_raw(), size)
     except (httpx2.TransportError, httpx2.TooManyRedirects) as error:
         raise InterruptedDownloadError(reason_of(error)) from error
 
@@ -115,6 +114,10 @@ class WebFile:
             self._client, self._uri, offset, where=self.where, remedy=remedy
         ) as stream:
             yield stream
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._client.close()
 
     def _stay_encrypted(self, request: httpx2.Request) -> None:
         if request.url.scheme != "https":
