@@ -36,7 +36,7 @@ ModelUri = Annotated[
         pattern=r"^(https|s3)://[A-Za-z0-9][-.:A-Za-z0-9]*/[^\s?#@]*[^\s?#@/]$", max_length=2048
     ),
 ]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 
 
 class HubModel(ApiModel):
