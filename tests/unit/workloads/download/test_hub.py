@@ -86,6 +86,7 @@ def test_the_token_goes_to_the_hub_and_not_where_it_redirects(
     ("change", "reason", "told"),
     [
         ({"hub": {"repo": "acme/none"}}, "ModelNotFound", "does not exist, or is private"),
+        ({"hub": {"repo": "acme/a..b"}}, "ModelNotFound", "is no name of the hub"),
         ({"hub": {"revision": "v9"}}, "ModelNotFound", "no such revision"),
         ({"file": "other.gguf"}, "ModelNotFound", "it has tiny-f16.gguf"),
         ({"maxBytes": 1 << 20}, "ModelTooLarge", "raise spec.model.maxDownloadBytes"),
@@ -122,6 +123,33 @@ def test_too_large_for_the_disk_is_told_before_a_byte_is_read(
         fetch(hub_config(hub, folder, maxBytes=1 << 61))
     assert caught.value.reason == "ModelDiskFull"
     assert not any("/resolve/" in path for path, _, _ in hub.seen)
+
+
+@pytest.mark.parametrize("token", ["hf_a\nb", "hf_ü", "hf_a b"])
+def test_a_token_that_no_header_takes_is_told_without_it(
+    hub: ModelHub, folder: Path, tmp_path: Path, token: str
+) -> None:
+    (tmp_path / "token").write_text(token)
+    with pytest.raises(DownloadError, match="key token holds characters") as caught:
+        fetch(hub_config(hub, folder, tokenFile=str(tmp_path / "token")))
+    assert token not in str(caught.value)
+
+
+def test_a_server_that_is_no_hub_is_told(hub: ModelHub, folder: Path) -> None:
+    hub.statuses = [200]
+    with pytest.raises(DownloadError, match="does not answer as a hub"):
+        fetch(hub_config(hub, folder))
+
+
+def test_one_failing_file_ends_the_others_and_is_the_one_told(
+    hub: ModelHub, folder: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = {"rfilename": "zz.json", "size": 7, "blobId": "0" * 40}
+    described = [*describe(repository), gone]
+    monkeypatch.setattr("support.model_hub.describe", lambda _: described)
+    with pytest.raises(DownloadError, match=r"zz\.json: does not exist") as caught:
+        fetch(hub_config(hub, folder))
+    assert caught.value.reason == "ModelNotFound"
 
 
 def test_pickled_weights_alone_are_refused(hub: ModelHub, folder: Path, repository: Path) -> None:

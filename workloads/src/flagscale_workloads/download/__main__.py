@@ -77,6 +77,10 @@ def main(environ: Mapping[str, str]) -> int:
     except DownloadError as error:
         outcome = DownloadOutcome(reason=error.reason, message=str(error))
         tell(f"{error.reason}: {error}")
+    except Exception as error:  # noqa: BLE001 - its words might quote a secret, so its name alone
+        msg = f"download: ended by {type(error).__name__}; report it with the source it was for"
+        outcome = DownloadOutcome(reason="ModelDownloadFailed", message=msg)
+        tell(msg)
     else:
         tell(f"done: {outcome.message}, {outcome.digest}")
     _report(outcome)

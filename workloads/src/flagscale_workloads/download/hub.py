@@ -8,6 +8,7 @@ from huggingface_hub import HfApi, hf_hub_url, set_client_factory
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -49,7 +50,7 @@ class HubRepository:
             info = self._api.model_info(
                 model.repo, revision=model.revision, files_metadata=True, timeout=READ_TIMEOUT_S
             )
-        except (HfHubHTTPError, httpx2.TransportError) as error:
+        except (HfHubHTTPError, httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
             raise self._explained(error) from error
         self._commit = info.sha or model.revision
         return Listing(tuple(map(_remote, info.siblings or ())), self._commit)
@@ -89,6 +90,11 @@ class HubRepository:
                 check_status(error.response, where, remedy=_REMEDY)
             except (DownloadError, InterruptedDownloadError) as explained:
                 return explained
+        if isinstance(error, HFValidationError):
+            return DownloadError("ModelNotFound", f"{where}: is no name of the hub; correct it")
+        if isinstance(error, (ValueError, KeyError, TypeError)):
+            msg = f"{where}: the server does not answer as a hub; correct endpoint"
+            return DownloadError("ModelDownloadFailed", msg)
         return InterruptedDownloadError(reason_of(error))
 
 

@@ -46,6 +46,11 @@ class Meter:
                 self._told = self._now()
                 self._tell(self._line())
 
+    @property
+    def done(self) -> int:
+        """Bytes that are there, of all files."""
+        return self._done
+
     def close(self) -> None:
         """Say the sum."""
         self._tell(self._line())

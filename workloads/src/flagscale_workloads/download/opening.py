@@ -1,5 +1,6 @@
 """The source that a configuration names, with the secrets that it needs."""
 
+import re
 from pathlib import Path
 
 from flagscale_api.runtime.download import DownloadConfig
@@ -20,7 +21,7 @@ def open_source(config: DownloadConfig) -> Source:
         from flagscale_workloads.download.web import make_client
 
         path = config.token_file
-        token = _read(Path(path), "spec.model.huggingFace.tokenSecretRef") if path else None
+        token = _read_header(Path(path), "spec.model.huggingFace.tokenSecretRef") if path else None
         return HubRepository(config.hugging_face, token, make_client(ca_file))
     uri = config.uri or ""
     if uri.startswith("s3://"):
@@ -38,9 +39,9 @@ def open_source(config: DownloadConfig) -> Source:
 
 def _credentials(folder: Path) -> dict[str, str]:
     field = "spec.model.s3.credentialsSecretRef"
-    needed = {key: _read(folder / key, field) for key in _KEYS[:2]}
+    needed = {key: _read_header(folder / key, field) for key in _KEYS[:2]}
     session = folder / _KEYS[2]
-    return needed | ({_KEYS[2]: _read(session, field)} if session.exists() else {})
+    return needed | ({_KEYS[2]: _read_header(session, field)} if session.exists() else {})
 
 
 def _read(path: Path, field: str) -> str:
@@ -51,5 +52,14 @@ def _read(path: Path, field: str) -> str:
         text = ""
     if not text:
         msg = f"{field}: the Secret has no key {path.name}, or no text in it; create or correct it"
+        raise DownloadError("ModelUnauthorized", msg)
+    return text
+
+
+def _read_header(path: Path, field: str) -> str:
+    """The same for what is sent in a header; else the client would quote it in its complaint."""
+    text = _read(path, field)
+    if not re.fullmatch(r"[\x21-\x7e]{1,4096}", text):
+        msg = f"{field}: key {path.name} holds characters that no such secret has; correct it"
         raise DownloadError("ModelUnauthorized", msg)
     return text

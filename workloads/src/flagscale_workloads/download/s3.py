@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from flagscale_api.v1alpha1.model_download import SINGLE_FILE, S3Location
 from flagscale_workloads.download.errors import DownloadError, InterruptedDownloadError
+from flagscale_workloads.download.policy import MAX_FILES
 from flagscale_workloads.download.remote import (
     ARRIVING,
     CONNECT_TIMEOUT_S,
@@ -83,7 +85,8 @@ class BucketFolder:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix
             )
-            found = [entry for page in pages for entry in page.get("Contents", ())]
+            entries = (entry for page in pages for entry in page.get("Contents", ()))
+            found = list(islice(entries, MAX_FILES + 1))
         if not found:
             msg = f"{self.where}: the bucket has no such folder; correct it"
             raise DownloadError("ModelNotFound", msg)

@@ -4,7 +4,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,14 +121,14 @@ def _fill(
 
 def _fetch_all(transfer: Transfer, content: Path, chosen: list[RemoteFile]) -> Files:
     with ThreadPoolExecutor(PARALLEL) as threads:
-        try:
-            fetched = threads.map(lambda f: transfer.fetch(f, content / f.name), chosen)
-            pairs = list(zip(chosen, fetched, strict=True))
-        except BaseException:
+        fetched = {f.name: threads.submit(transfer.fetch, f, content / f.name) for f in chosen}
+        done, _ = wait(fetched.values(), return_when=FIRST_EXCEPTION)
+        if failed := [future for future in done if future.exception()]:
             transfer.stop.set()
             threads.shutdown(wait=False, cancel_futures=True)
-            raise
-    return {f.name: {"size": size, "sha256": digest} for f, (size, digest) in pairs}
+            failed[0].result()
+    sizes = {name: future.result() for name, future in fetched.items()}
+    return {name: {"size": size, "sha256": digest} for name, (size, digest) in sizes.items()}
 
 
 def _unpack(transfer: Transfer, archive: Path, folder: Path, file: str | None) -> Files:

@@ -77,8 +77,8 @@ class Transfer:
             for block in stream.blocks:
                 writer.write(block)
                 self.meter.add(len(block))
-                if writer.hashes.count > self.max_bytes:
-                    raise self._too_large(writer.hashes.count)
+                if self.meter.done > self.max_bytes:
+                    raise self._too_large(self.meter.done)
                 if self.stop.is_set():
                     raise DownloadError("ModelDownloadFailed", "another file failed")
         if file.size is not None and writer.hashes.count < file.size:

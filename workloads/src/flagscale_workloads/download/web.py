@@ -74,7 +74,7 @@ def http_stream(
             length = response.headers.get("content-length", "")
             size = start + int(length) if length.isdigit() else None
             yield Stream(start, response.iter_raw(), size)
-    except (httpx2.TransportError, httpx2.TooManyRedirects) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
         raise InterruptedDownloadError(reason_of(error)) from error
 
 
