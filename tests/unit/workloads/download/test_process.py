@@ -68,7 +68,11 @@ def test_killed_at_any_byte_it_goes_on_where_it_was(
     assert sorted(p.name for p in folder.parent.iterdir()) == [".tiny.lock", "tiny"]
 
 
-def test_killed_before_any_file_operation_it_does_no_harm(hub: ModelHub, folder: Path) -> None:
+def test_killed_before_any_file_operation_it_does_no_harm(
+    hub: ModelHub, folder: Path, repository: Path
+) -> None:
+    (repository / "original/params.json").unlink()
+    (repository / WEIGHTS).write_bytes(bytes(1 << 17))
     config = hub_config(hub, folder).model_dump_json(by_alias=True, exclude_none=True)
     command = [sys.executable, "-m", "support.killed_downloads", config]
     done = subprocess.run(
