@@ -44,6 +44,8 @@ class ModelHub(ThreadingHTTPServer):
         self.on_block: Callable[[int], None] = lambda _: None
         """Called with how far into a file an answer is."""
         self.ranges = True
+        self.claimed = 0
+        """Content-Length of files, where it is not their own."""
         self.cdn = ""
         """Where large files are redirected to."""
         self.redirect = ""
@@ -151,8 +153,9 @@ class Handler(BaseHTTPRequestHandler):
             on_block(start + at + BLOCK)
 
     def _head(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        length = (self.server.claimed if body else 0) or len(body)
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        for name, value in {**headers, "Content-Length": str(length)}.items():
             self.send_header(name, value)
         self.end_headers()
 

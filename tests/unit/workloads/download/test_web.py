@@ -174,6 +174,24 @@ def test_a_file_that_outgrows_the_limit_is_refused(server: ModelHub, folder: Pat
     assert caught.value.reason == "ModelTooLarge"
 
 
+def test_a_file_that_is_too_large_for_the_disk_is_refused_at_once(
+    server: ModelHub, folder: Path, ca: str
+) -> None:
+    uri, digest = put(server, "m.gguf", GGUF)
+    server.claimed = 1 << 60
+    with pytest.raises(DownloadError, match=r"are needed, .* are free") as caught:
+        fetch(web_config(uri, folder, sha256=digest, file="m.gguf", caFile=ca, maxBytes=1 << 61))
+    assert caught.value.reason == "ModelDiskFull"
+
+
+def test_progress_is_told_in_percent_though_the_size_comes_late(
+    server: ModelHub, folder: Path, ca: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri, digest = put(server, "m.gguf", GGUF)
+    fetch(web_config(uri, folder, sha256=digest, file="m.gguf", caFile=ca))
+    assert "100%, 1.2 MiB of 1.2 MiB" in capsys.readouterr().err
+
+
 def test_a_certificate_of_an_unknown_ca_is_not_trusted(server: ModelHub, folder: Path) -> None:
     uri, digest = put(server, "m.gguf", GGUF)
     with pytest.raises(DownloadError, match="certificate") as caught:

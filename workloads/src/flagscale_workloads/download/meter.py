@@ -32,6 +32,11 @@ class Meter:
         self._total, self._started, self._told = total, self._now(), self._now()
         self._tell(f"0 B of {size_text(total)}" if total is not None else "begins")
 
+    def expect(self, total: int) -> None:
+        """The size of the only file, which its source told late."""
+        if self._total is None:
+            self._total = total
+
     def kept(self, count: int) -> None:
         """Bytes that were there already; negative for such that were thrown away."""
         with self._lock:

@@ -17,7 +17,7 @@ from flagscale_workloads.download.remote import Listing, RemoteFile
 from flagscale_workloads.download.transfer import (
     PARTIAL,
     Transfer,
-    disk_full,
+    check_room,
     too_large,
     writing,
 )
@@ -162,10 +162,7 @@ def _check_room(transfer: Transfer, content: Path, chosen: list[RemoteFile]) -> 
     if total > transfer.max_bytes:
         raise too_large(transfer.source.where, total, transfer.max_bytes)
     there = sum(p.stat().st_size for p in content.rglob("*") if p.is_file())
-    free = shutil.disk_usage(content).free
-    if total - there > free:
-        told = f"{size_text(total - there)} are needed, {size_text(free)} are free"
-        raise disk_full(transfer.source.where, told)
+    check_room(transfer.source.where, total - there, content)
 
 
 def _publish(filled: Path, folder: Path, receipt: Receipt) -> None:

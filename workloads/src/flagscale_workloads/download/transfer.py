@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,7 +74,8 @@ class Transfer:
             if stream.offset != writer.hashes.count:
                 self.meter.kept(-writer.hashes.count)
                 writer.restart(stream)
-            self._check_size(stream)
+            if file.size is None and stream.size is not None:
+                self._check_late(stream.size, writer)
             for block in stream.blocks:
                 writer.write(block)
                 self.meter.add(len(block))
@@ -85,9 +87,12 @@ class Transfer:
             msg = f"{file.name} ended after {writer.hashes.count} of {file.size} bytes"
             raise InterruptedDownloadError(msg)
 
-    def _check_size(self, stream: Stream) -> None:
-        if stream.size and stream.size > self.max_bytes:
-            raise self._too_large(stream.size)
+    def _check_late(self, size: int, writer: "_Writer") -> None:
+        """What was not known when the file was listed."""
+        self.meter.expect(size)
+        if size > self.max_bytes:
+            raise self._too_large(size)
+        check_room(self.source.where, size - writer.hashes.count, writer.folder)
 
     def _too_large(self, size: int) -> DownloadError:
         return too_large(self.source.where, size, self.max_bytes)
@@ -112,6 +117,7 @@ class _Writer:
     def __init__(self, file: RemoteFile, out: BinaryIO, hashes: Hashes) -> None:
         self.file = file
         self.hashes = hashes
+        self.folder = Path(out.name).parent
         self._out = out
 
     def restart(self, stream: Stream) -> None:
@@ -145,6 +151,13 @@ def writing(where: str) -> Iterator[None]:
             raise disk_full(where, f"{error.strerror}") from error
         msg = f"{where}: can't be written ({error.strerror or error}); check the claim's access"
         raise DownloadError("ModelDownloadFailed", msg) from error
+
+
+def check_room(where: str, needed: int, folder: Path) -> None:
+    """Raise DownloadError when the disk of a folder has fewer free bytes."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise disk_full(where, f"{size_text(needed)} are needed, {size_text(free)} are free")
 
 
 def disk_full(where: str, told: str) -> DownloadError:
