@@ -16,6 +16,11 @@ pytestmark = pytest.mark.usefixtures("crds")
 SAMPLES = sorted(ROOT.glob("crds/samples/**/inferenceservice*.yaml"))
 IMAGE = {"image": "team/llamacpp:1"}
 LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}, **IMAGE}
+HUB = {"volume": None, "huggingFace": {"repo": "acme/tiny", "revision": "main"}}
+
+
+def web(uri: str) -> dict[str, Any]:
+    return {"volume": None, "uri": uri}
 
 
 def service(spec: dict[str, Any], name: str = "svc") -> dict[str, Any]:
@@ -82,6 +87,13 @@ def test_a_bad_field_is_refused_by_its_path(
         (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "spec.engine.quantization", "f16"),
         (merged(LLAMACPP, {"engine": {"maxConcurrency": 2}}), "spec.engine.maxConcurrency", "one"),
         ({"podTemplate": {"labels": {"a b": "c"}}}, "spec.podTemplate.labels", "keys must be"),
+        ({"model": {**HUB, "uri": "s3://b/m"}}, "spec.model", "exactly one of trainJobRef"),
+        ({"model": web("https://h/m")}, "spec.model.uri", "has no folders"),
+        ({"model": web("https://h/m.tar")}, "spec.model.sha256", "is needed for an https URI"),
+        ({"model": {**HUB, "sha256": "0" * 64}}, "spec.model.sha256", "is needed for an https"),
+        ({"model": {**HUB, "s3": {}}}, "spec.model.s3", "is for s3:// URIs only"),
+        ({"model": web("s3://b/m.gguf")}, "spec.model.file", "must be the name of the file"),
+        ({"model": {"cache": {"claimName": "c"}}}, "spec.model.cache", "is about downloads"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(

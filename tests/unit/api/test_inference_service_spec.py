@@ -48,6 +48,30 @@ def test_the_table_of_offered_engines_is_what_their_adapters_say(engine: str) ->
     assert set(offer.quantizations) == can.quantizations
 
 
+HUB = {"volume": None, "huggingFace": {"repo": "acme/tiny", "revision": "main"}}
+SHA256 = "0" * 64
+
+
+def web(uri: str, **more: Any) -> dict[str, Any]:
+    return {"model": {"volume": None, "uri": uri, **more}}
+
+
+REFUSED_DOWNLOADS: list[tuple[dict[str, Any], str]] = [
+    ({"model": {**HUB, "uri": "s3://b/m"}}, "spec.model: exactly one of"),
+    (web("https://h/model", sha256=SHA256), "spec.model.uri: an https server has no folders"),
+    (web("https://h/m.tar"), "spec.model.sha256: is needed for an https URI"),
+    (web("s3://b/m", sha256=SHA256), "spec.model.sha256: is needed"),
+    ({"model": {**HUB, "sha256": SHA256}}, "spec.model.sha256: is needed"),
+    (web("https://h/m.tar", sha256=SHA256, s3={"region": "x"}), "spec.model.s3: is for s3://"),
+    (web("https://h/m.gguf", sha256=SHA256), "spec.model.file: must be the name of the file"),
+    (
+        merged(LLAMACPP, web("s3://b/m.gguf", sha256=SHA256, file="n.gguf")),
+        "spec.model.file: must be the name of the file",
+    ),
+    ({"model": {"cache": {"claimName": "c"}}}, "spec.model.cache: is about downloads"),
+    ({"model": {"maxDownloadBytes": 1 << 30}}, "spec.model.maxDownloadBytes: is about downloads"),
+    ({"model": {"caSecretRef": {"name": "a", "key": "b"}}}, "spec.model.caSecretRef: is about"),
+]
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"trainJobRef": {"name": "j"}}}, "spec.model: exactly one of"),
     ({"model": {"volume": None}}, "spec.model: exactly one of"),
@@ -66,6 +90,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (merged(LLAMACPP, {"engine": {"dtype": "float16"}}), "spec.engine.dtype: not supported"),
     (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "spec.engine.quantization: no engine"),
     (merged(LLAMACPP, {"engine": {"maxConcurrency": 2}}), "llamacpp computes one request"),
+    *REFUSED_DOWNLOADS,
 ]
 
 
@@ -89,6 +114,31 @@ def test_every_engine_takes_the_default_of_every_setting(setting: str) -> None:
 @pytest.mark.parametrize("path", [".", "a", "a/b", "a..b", "..a/b.."])
 def test_a_path_may_be_the_root_or_lie_below_it(path: str) -> None:
     InferenceServiceSpec.model_validate(merged(SPEC, {"model": {"volume": {"path": path}}}))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        HUB,
+        HUB | {"cache": {"claimName": "c"}, "maxDownloadBytes": 1 << 30},
+        web("s3://b/folder")["model"],
+        web("s3://b/m.tar.gz", sha256=SHA256, s3={"endpoint": "http://minio:9000"})["model"],
+        web("s3://b/m.tgz")["model"],
+        web("https://h:8443/a/m.tar", sha256=SHA256)["model"],
+    ],
+)
+def test_a_model_may_be_downloaded(model: dict[str, Any]) -> None:
+    InferenceServiceSpec.model_validate(merged(SPEC, {"model": model}))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://h/m.tar", "https://user:pw@h/m.tar", "https://h/m.tar?sig=1", "s3://b", "s3://b/",
+     "ftp://h/m.tar", "https://h/m .tar"],
+)  # fmt: skip
+def test_a_uri_is_https_or_s3_and_holds_no_secret(uri: str) -> None:
+    with pytest.raises(ValidationError, match=r"model\.uri"):
+        InferenceServiceSpec.model_validate(merged(SPEC, web(uri, sha256=SHA256)))
 
 
 def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -16,6 +16,15 @@ from flagscale_api.v1alpha1.common import (
     SecretKeyRef,
 )
 from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_api.v1alpha1.model_download import (
+    DEFAULT_MAX_BYTES,
+    DOWNLOAD_RULES,
+    HuggingFaceSource,
+    ModelCache,
+    ModelUri,
+    S3Settings,
+    Sha256,
+)
 from flagscale_api.v1alpha1.offered_engines import ENGINE_RULES
 
 RelativePath = Annotated[
@@ -24,6 +33,13 @@ RelativePath = Annotated[
 GgufName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][-._A-Za-z0-9]*\.gguf$", max_length=253)
 ]
+_SOURCES: Final = {
+    "trainJobRef": "train_job_ref",
+    "volume": "volume",
+    "huggingFace": "hugging_face",
+    "uri": "uri",
+}
+_ONE_SOURCE: Final = f"Exactly one of {', '.join(_SOURCES)}."
 _UPWARDS: Final = "(^|/)[.][.](/|$)"
 
 
@@ -66,12 +82,43 @@ class ServedModelSpec(ApiModel):
     )
     train_job_ref: TrainJobRef | None = Field(
         default=None,
-        description="Serve the artifact of a TrainJob, once it has succeeded. "
-        "Exactly one of trainJobRef, volume.",
+        description=f"Serve the artifact of a TrainJob, once it has succeeded. {_ONE_SOURCE}",
     )
     volume: ModelVolume | None = Field(
         default=None,
-        description="Serve a model that lies on a claim. Exactly one of trainJobRef, volume.",
+        description=f"Serve a model that lies on a claim. {_ONE_SOURCE}",
+    )
+    hugging_face: HuggingFaceSource | None = Field(
+        default=None,
+        description=f"Download a model of the Hugging Face hub before it is served. {_ONE_SOURCE} "
+        "Of every download only safetensors, GGUF, JSON, tokenizer and text files are taken.",
+    )
+    uri: ModelUri | None = Field(
+        default=None,
+        description="Download a model before it is served: a .gguf file or a .tar, .tar.gz or .tgz "
+        f"archive by https:// or s3://, or a folder of s3://bucket/folder. {_ONE_SOURCE}",
+    )
+    sha256: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 of the file that uri names; https:// needs it.",
+    )
+    s3: S3Settings | None = Field(
+        default=None, description="Server and credentials of an s3:// URI; unset: AWS, anonymous."
+    )
+    ca_secret_ref: SecretKeyRef | None = Field(
+        default=None,
+        description="PEM certificate of the CA of the server to download from; unset: public CAs.",
+    )
+    cache: ModelCache | None = Field(
+        default=None,
+        description="Keep the download on a claim, so that no pod downloads it again; unset: each "
+        "new pod downloads it to its node.",
+    )
+    max_download_bytes: int | None = Field(
+        default=None,
+        ge=1 << 20,
+        le=1 << 50,
+        description=f"Largest download in bytes; unset: {DEFAULT_MAX_BYTES >> 30} GiB.",
     )
     file: GgufName | None = Field(
         default=None,
@@ -81,10 +128,13 @@ class ServedModelSpec(ApiModel):
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(
-            "has(self.trainJobRef) != has(self.volume)",
-            "spec.model: exactly one of trainJobRef and volume is needed; set one of them",
-            holds=lambda model: (model.train_job_ref is None) != (model.volume is None),
+            f"[{', '.join(f'has(self.{name})' for name in _SOURCES)}].filter(x, x).size() == 1",
+            f"spec.model: exactly one of {', '.join(_SOURCES)} is needed; set one of them",
+            holds=lambda model: (
+                sum(getattr(model, field) is not None for field in _SOURCES.values()) == 1
+            ),
         ),
+        *DOWNLOAD_RULES,
     )
 
 

@@ -8,13 +8,15 @@ from flagscale_api.meta import Condition, PrinterColumn, ResourceKind, StatusMod
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 
 ServicePhase = Literal["Pending", "Loading", "Ready", "Degraded", "Failed"]
-ModelState = Literal["Pending", "Loading", "Loaded", "FailedToLoad"]
+ModelState = Literal["Pending", "Downloading", "Loading", "Loaded", "FailedToLoad"]
 
 
 class LoadFailure(StatusModel):
     """How an engine pod ended."""
 
-    reason: str = Field(description="OutOfMemory, ConfigError, EngineExited or Killed.")
+    reason: str = Field(
+        description="OutOfMemory, ConfigError, EngineExited or Killed; of a download, its reason."
+    )
     message: str = Field(description="Its last words and what to do next.")
     exit_code: int = Field(description="Exit code of the container.")
     pod: str = Field(description="The pod.")
@@ -25,9 +27,17 @@ class ModelStatus(StatusModel):
     """The model as it was found, and whether it is loaded."""
 
     name: str = Field(description="Name that clients ask for.")
-    uri: str | None = Field(default=None, description="pvc://<claim>/<path> that is served.")
+    uri: str | None = Field(
+        default=None,
+        description="What is served: pvc://<claim>/<path>, hf://<repository>@<revision> "
+        "or the URI that was downloaded.",
+    )
     digest: str | None = Field(
-        default=None, description="Digest of the TrainJob's artifact that is served."
+        default=None,
+        description="Digest of the TrainJob's artifact, or of all files that were downloaded.",
+    )
+    commit: str | None = Field(
+        default=None, description="Commit of the hub's repository that was downloaded."
     )
     train_job: str | None = Field(
         default=None, description="TrainJob that made it; it may be deleted."

@@ -8,6 +8,10 @@ from pydantic import ValidationError
 
 from flagscale_api import keys
 from flagscale_api.v1alpha1.train_job_status import Artifact
+from flagscale_operator.kinds.inference_service.download_state import (
+    DownloadFact,
+    observe_download,
+)
 from flagscale_operator.kinds.inference_service.pods import CONTAINER
 from flagscale_operator.kinds.inference_service.source import TrainJobFact
 from flagscale_operator.kinds.pod_state import Termination, termination_of
@@ -31,6 +35,13 @@ class ServingPod:
     waiting_message: str | None = None
     failure: Termination | None = None
     """How its container last ended, if that was no clean end."""
+    download: DownloadFact | None = None
+    """The download of its model, where it is one that is downloaded."""
+
+    @property
+    def downloading(self) -> bool:
+        """Whether its model is on its way."""
+        return self.download is not None and self.download.running
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,9 @@ def observe_serving_pod(body: Manifest) -> ServingPod:
     state = own.get("state") or {}
     scheduled = conditions.get("PodScheduled") or {}
     unscheduled = scheduled.get("status") == "False"
-    why = scheduled if unscheduled else state.get("waiting") or {}
+    download = observe_download(status)
+    stuck = (download and download.waiting) or state.get("waiting") or {}
+    why = scheduled if unscheduled else stuck
     return ServingPod(
         name=metadata["name"],
         component=labels.get(keys.COMPONENT_LABEL, ""),
@@ -96,6 +109,7 @@ def observe_serving_pod(body: Manifest) -> ServingPod:
         waiting_reason=why.get("reason"),
         waiting_message=why.get("message"),
         failure=_failure(state) or _failure(own.get("lastState") or {}),
+        download=download,
     )
 
 

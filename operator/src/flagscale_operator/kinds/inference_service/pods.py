@@ -122,12 +122,14 @@ def _probe(*, failures: int) -> Manifest:
 
 
 def model_volume(source: ModelSource) -> tuple[Manifest, Manifest]:
-    """The claim with the model, read-only, and its mount."""
-    claim = {"claimName": source.claim, "readOnly": True}
-    return (
-        {"name": "model", "persistentVolumeClaim": claim},
-        {"name": "model", "mountPath": source.mount, "readOnly": True},
-    )
+    """The volume with the model and the engine's mount of it, which is read-only."""
+    mount = {"name": "model", "mountPath": source.mount, "readOnly": True}
+    if source.claim is None:
+        return {"name": "model", "emptyDir": {}}, mount
+    claim: Manifest = {"claimName": source.claim}
+    if source.download is None:
+        claim["readOnly"] = True
+    return {"name": "model", "persistentVolumeClaim": claim}, mount
 
 
 def keys_source(service: ServiceView) -> list[Manifest]:

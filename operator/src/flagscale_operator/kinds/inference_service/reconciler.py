@@ -28,7 +28,7 @@ from flagscale_operator.kube.client import Kube
 from flagscale_operator.kube.kinds import INFERENCE_SERVICE
 
 BLOCKED_RETRY_S: Final = 15.0
-_GOOD_REASONS: Final = frozenset({"Loading", "RollingUpdate", "TrainJobNotReady"})
+_GOOD_REASONS: Final = frozenset({"Downloading", "Loading", "RollingUpdate", "TrainJobNotReady"})
 
 
 class InferenceServiceReconciler:

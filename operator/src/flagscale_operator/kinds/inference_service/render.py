@@ -4,6 +4,7 @@ from typing import Any
 
 from flagscale_api import keys
 from flagscale_operator.kinds.fingerprint import fingerprint
+from flagscale_operator.kinds.inference_service.download import with_download
 from flagscale_operator.kinds.inference_service.names import (
     POD_PORT,
     SERVICE_PORT,
@@ -132,7 +133,13 @@ def _engine_template(
         service, context, resources=compute_resources(service.spec.resources), mounts=[mount]
     )
     served["startupProbe"] = startup_probe()
-    spec = pod_spec(service, served, volumes=[volume])
+    spec = with_download(
+        pod_spec(service, served, volumes=[volume]),
+        source.download,
+        image=context.image,
+        image_pull_policy=context.image_pull_policy,
+        model_mount=mount,
+    )
     spec["topologySpreadConstraints"] = [
         {
             "maxSkew": 1,

@@ -5,14 +5,12 @@ from datetime import datetime
 
 from flagscale_api.v1alpha1.inference_service_status import (
     InferenceServiceStatus,
-    ModelState,
-    ModelStatus,
     ReplicaCounts,
     ServicePhase,
 )
 from flagscale_operator.kinds.conditions import Verdict, find_condition, update_conditions
 from flagscale_operator.kinds.inference_service.facts import DeploymentFact, Observed
-from flagscale_operator.kinds.inference_service.failures import newest_failure
+from flagscale_operator.kinds.inference_service.model_status import model_status
 from flagscale_operator.kinds.inference_service.names import url
 from flagscale_operator.kinds.inference_service.source import ModelSource
 from flagscale_operator.kinds.inference_service.view import ServiceView
@@ -59,7 +57,9 @@ def serving_status(
                 service.status.conditions, verdicts, generation=service.generation, now=now
             ),
             "url": url(service.namespace, service.name),
-            "model": _model(service, source, observed, rollout.revision, trouble),
+            "model": model_status(
+                service, source, observed, rollout.revision, failed=trouble is not None
+            ),
             "replicas": _replicas(service, observed, rollout.revision),
             "revision": rollout.revision,
         }
@@ -87,10 +87,10 @@ def _phase(
 ) -> ServicePhase:
     if trouble is None:
         return "Ready"
-    rolling = trouble.reason == "RollingUpdate"
+    rolling = trouble.reason in ("RollingUpdate", "Downloading")
     if available and (trouble.fault or (_ready_count(observed, revision) and not rolling)):
         return "Degraded"
-    started = any(pod.running for pod in observed.pods_of("engine"))
+    started = any(pod.running or pod.downloading for pod in observed.pods_of("engine"))
     if trouble.fault:
         return "Failed" if _ended_badly(observed, revision) else "Pending"
     return "Loading" if started else "Pending"
@@ -99,7 +99,8 @@ def _phase(
 def _ended_badly(observed: Observed, revision: str) -> bool:
     """Whether a pod failed, and not only waits for something."""
     pods = (*observed.pods_of("engine"), *observed.pods_of("gateway"))
-    return any(p.failure and not p.ready and p.revision in ("", revision) for p in pods)
+    failed = [p for p in pods if p.failure or (p.download and p.download.failure)]
+    return any(not p.ready and p.revision in ("", revision) for p in failed)
 
 
 def _ready_count(observed: Observed, revision: str) -> int:
@@ -109,33 +110,6 @@ def _ready_count(observed: Observed, revision: str) -> int:
 def _replicas(service: ServiceView, observed: Observed, revision: str) -> ReplicaCounts:
     ready, total = _ready_count(observed, revision), service.spec.replicas
     return ReplicaCounts(ready=ready, total=total, summary=f"{ready}/{total}")
-
-
-def _model(
-    service: ServiceView,
-    source: ModelSource,
-    observed: Observed,
-    revision: str,
-    trouble: Trouble | None,
-) -> ModelStatus:
-    pods = [p for p in observed.pods_of("engine") if p.revision == revision]
-    before = service.status.model
-    kept = before.last_failure if before and service.status.revision == revision else None
-    state: ModelState = "Pending"
-    if any(p.ready for p in pods):
-        state = "Loaded"
-    elif trouble and newest_failure([p for p in pods if not p.ready]):
-        state = "FailedToLoad"
-    elif any(p.running for p in pods):
-        state = "Loading"
-    return ModelStatus(
-        name=service.served_name,
-        uri=source.uri,
-        digest=source.digest,
-        train_job=source.train_job,
-        state=state,
-        last_failure=newest_failure(pods) or kept,
-    )
 
 
 def blocked_status(
