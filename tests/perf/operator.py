@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from perf.api_client import ApiClient, percentile
+from perf.api_client import ApiClient
 from perf.operator_process import OperatorProcess
 from perf.ranges import report
 from support.cluster import control_plane
