@@ -40,6 +40,9 @@ crds: setup ## Generate the CRDs and the chart's RBAC from the code
 unit: setup ## Pure code, in seconds
 	@$(PYTEST) tests/unit
 
+training: setup ## Real training processes: killed, resumed, two ranks
+	@$(PYTEST) tests/training
+
 apiserver: setup ## Against a real API server (no node)
 	@$(PYTEST) tests/apiserver
 
@@ -55,7 +58,7 @@ engines: setup ## Real vLLM, SGLang and llama.cpp, each in its own environment
 e2e: setup install ## Real cluster, real pods, real training
 	@$(PYTEST) tests/e2e
 
-test: lint unit apiserver chart serving engines e2e ## All of the above
+test: lint unit training apiserver chart serving engines e2e ## All of the above
 
 cluster-up: setup ## A real Kubernetes with training-operator and KubeRay
 	@$(RUN) -m support.cluster up
@@ -78,5 +81,5 @@ demo: install ## kubectl apply -f trainjob.yaml, followed to its end
 bench: setup ## Figures: make bench BENCH=operator
 	@PYTHONPATH=tests $(PY) -m perf.$(BENCH)
 
-.PHONY: help setup fmt lint crds unit apiserver chart serving engines e2e test cluster-up cluster-down \
+.PHONY: help setup fmt lint crds unit training apiserver chart serving engines e2e test cluster-up cluster-down \
 	cluster-status images install demo bench

@@ -14,10 +14,15 @@ from support.demo.target import ROOT, SAMPLES, Target
 README = (ROOT / "README.md").read_text()
 
 
+def blocks(kind: str) -> list[str]:
+    """The fenced blocks of this kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
 def block(kind: str) -> str:
     """The one fenced block of this kind."""
-    (found,) = re.findall(rf"^```{kind}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return str(found)
+    (found,) = blocks(kind)
+    return found
 
 
 def type_line(line: str, target: Target) -> subprocess.CompletedProcess[str]:
@@ -59,7 +64,8 @@ def test_every_make_target_exists(line: str) -> None:
     assert subprocess.run(["make", "-n", line.removeprefix("make ")], cwd=ROOT).returncode == 0
 
 
-def test_the_shown_job_is_the_minimal_sample() -> None:
-    sample = Path(SAMPLES / "trainjob-minimal.yaml").read_text()
+@pytest.mark.parametrize("shown", [yaml.safe_load(text) for text in blocks("yaml")])
+def test_a_shown_object_is_the_minimal_sample_of_its_kind(shown: dict[str, object]) -> None:
+    sample = Path(SAMPLES / f"{str(shown['kind']).lower()}-minimal.yaml").read_text()
 
-    assert yaml.safe_load(block("yaml")) == yaml.safe_load(sample)
+    assert shown == yaml.safe_load(sample)

@@ -54,6 +54,14 @@ class ApiClient:
             "PATCH", path, body, "application/apply-patch+yaml", fieldManager="bare", force="true"
         )
 
+    async def create(self, path: str, body: Manifest) -> Manifest:
+        """A new object of a collection."""
+        return await self._send("POST", path, body, "application/json")
+
+    async def delete_all(self, path: str) -> None:
+        """All objects of a collection, without waiting for their dependents."""
+        await self._send("DELETE", path, None, "application/json")
+
     async def merge_patch(self, path: str, body: Manifest) -> Manifest:
         """A JSON merge patch, as `kubectl patch --type=merge`."""
         return await self._send("PATCH", path, body, "application/merge-patch+json")
@@ -61,7 +69,7 @@ class ApiClient:
     async def create_namespace(self, name: str) -> None:
         """Make a namespace."""
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        await self._send("POST", "/api/v1/namespaces", body, "application/json")
+        await self.create("/api/v1/namespaces", body)
 
     async def list(self, path: str) -> list[Manifest]:
         """All objects of a collection."""

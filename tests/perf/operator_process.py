@@ -6,7 +6,8 @@ import re
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -68,6 +69,15 @@ class OperatorProcess:
                 await asyncio.sleep(0.05)
         msg = f"operator: not ready; see its log\n{log.read_text()[-2000:]}"
         raise RuntimeError(msg)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Stopped in its tracks meanwhile; its watches go on at the API server."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def wait_for_reconciles(self, wanted: int) -> None:
         """Until that many reconciles were run: every object was looked at."""
