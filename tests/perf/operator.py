@@ -21,6 +21,7 @@ from perf.operator_process import OperatorProcess
 from perf.ranges import report
 from support.cluster import control_plane
 from support.install import install_crds
+from support.percentiles import percentile
 
 Figures = dict[str, float]
 JOBS = int(os.environ.get("JOBS", "1000"))

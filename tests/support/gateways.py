@@ -55,7 +55,7 @@ async def running_gateway(*ports: int, **config: Any) -> AsyncIterator[RunningGa
     gateway = {"port": 0, "drainTimeoutSeconds": 1} | config.pop("gateway", {})
     parsed = ServeConfig.model_validate(settings | {"gateway": gateway} | config)
     service = ServeEngine(
-        parsed, adapter_of("simulator"), device="cpu", python=Path("/none"), environ={}
+        parsed, adapter_of(parsed.engine.name), device="cpu", python=Path("/none"), environ={}
     )
     port = await service.start_service()
     for number, engine in enumerate(ports):

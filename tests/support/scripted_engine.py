@@ -22,9 +22,12 @@ class ScriptedEngine:
     requests: list[bytes] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
+    connections: int = 0
+    """Open ones."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        self.connections += 1
         try:
             while await self._one(reader, writer):
                 pass
@@ -33,6 +36,7 @@ class ScriptedEngine:
         except asyncio.CancelledError:
             return  # the test's loop ends; asyncio's stream server would report it as an error
         finally:
+            self.connections -= 1
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -219,6 +219,7 @@ class UpstreamPool:
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[UpstreamConnection] = []
         self._active: set[UpstreamConnection] = set()
+        self._closed = False
 
     async def acquire(self, *, fresh: bool = False) -> UpstreamConnection:
         """An idle connection or a new one. Raises UpstreamError."""
@@ -247,7 +248,7 @@ class UpstreamPool:
         """Keep it if its answer is complete, else close it, which cancels the request."""
         self._active.discard(connection)
         connection.deadline = float("inf")
-        if connection.reusable and len(self._idle) < IDLE_LIMIT:
+        if connection.reusable and not self._closed and len(self._idle) < IDLE_LIMIT:
             self._idle.append(connection)
         else:
             connection.abort()
@@ -263,6 +264,7 @@ class UpstreamPool:
             connection.give_up(why)
 
     def close(self) -> None:
-        """Close all idle connections; active ones end with their answers."""
+        """Close all idle connections; active ones end with their answers and are not kept."""
+        self._closed = True
         while self._idle:
             self._idle.pop().abort()
