@@ -84,7 +84,10 @@ def _text(settings: Settings, meters: Meters) -> Served:
     model = TextModel(settings)
     model.warm_up()
     text = TextInput(
-        model.tokenizer, context_length=model.context_length, vocabulary=model.vocabulary
+        model.tokenizer,
+        context_length=model.context_length,
+        vocabulary=model.vocabulary,
+        grammars=model.grammars,
     )
     seeds = Seeds(settings.seed)
     states = DecoderStates(model, read_pooling(settings.model))
