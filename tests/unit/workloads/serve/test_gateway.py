@@ -7,7 +7,7 @@ import pytest
 
 from support.gateways import CHAT, HELLO, RunningGateway, running_gateway
 from support.raw_http import Answer
-from support.scripted_engine import EVENT, ScriptedEngine, scripted_engine
+from support.scripted_engine import EVENT, scripted_engine
 
 
 async def ask(gateway: RunningGateway, body: Any = HELLO, path: str = CHAT, **head: str) -> Answer:
@@ -219,45 +219,18 @@ async def test_a_full_gateway_says_when_to_come_back() -> None:
         await waiter.close()
 
 
-async def all_closed(engine: ScriptedEngine) -> None:
-    async with asyncio.timeout(5):
-        while engine.connections:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-async def test_a_removed_replica_keeps_no_connection() -> None:
-    async with scripted_engine() as engine, running_gateway(engine.port) as gateway:
-        replica = gateway.service.replicas.get("r0")
-        assert replica
-        # One that is in use when the replica goes must not stay open when it is given back.
-        connection = await replica.pool.acquire(fresh=True)
-        gateway.service.replicas.remove("r0")
-        replica.pool.release(connection)
-
-        await all_closed(engine)
-
-
-async def test_a_stopped_gateway_keeps_no_connection() -> None:
-    async with scripted_engine() as engine:
-        async with running_gateway(engine.port, health={"intervalSeconds": 60}) as gateway:
-            await ask(gateway)
-            assert engine.connections
-
-        await all_closed(engine)
-
-
 @pytest.mark.parametrize(
-    ("fields", "param"),
+    ("name", "fields", "param"),
     [
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"functions": [{"name": "f"}]}, "functions"),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format"),
+        ("transformers", {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ("transformers", {"functions": [{"name": "f"}]}, "functions"),
+        ("llamacpp", {"response_format": {"type": "json_schema"}}, "response_format"),
     ],
 )
 async def test_what_the_engine_lacks_is_refused_instead_of_left_out(
-    fields: dict[str, Any], param: str
+    name: str, fields: dict[str, Any], param: str
 ) -> None:
-    plain = {"name": "transformers"}
+    plain = {"name": name}
     async with scripted_engine() as engine, running_gateway(engine.port, engine=plain) as gateway:
         refused = await ask(gateway, HELLO | fields)
         taken = await ask(gateway, HELLO | {"tools": [], "response_format": {"type": "text"}})

@@ -96,8 +96,13 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._lost = f"not valid HTTP ({error})"
             self._transport.abort()
-        self.deadline = min(self._loop.time() + self._idle_s, self._ends_at)
+        self._expect_more()
         self._wake_up()
+
+    def _expect_more(self) -> None:
+        """An engine that is not read from, because the client is slow, is not silent."""
+        silent_at = float("inf") if self._paused else self._loop.time() + self._idle_s
+        self.deadline = min(silent_at, self._ends_at)
 
     # --- parser
 
@@ -168,6 +173,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._buffered = 0
         if self._paused:
             self._paused = False
+            self._expect_more()
             self._transport.resume_reading()
         return data
 
