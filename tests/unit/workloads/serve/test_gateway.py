@@ -187,7 +187,7 @@ async def test_keys_are_asked_for_and_charged_with_what_was_used(keys: dict[str,
         first = await ask(gateway, **ann)
         second = await ask(gateway, **ann)
         third = await ask(gateway, **ann)
-        used = await gateway.metric('flagscale_key_tokens_total{key="ann"}')
+        used = await gateway.metric('flagscale_key_tokens_total{key="ann",model="sim"')
 
     assert nobody.status == 401
     assert first.headers["x-ratelimit-limit-tokens"] == "8"
@@ -252,3 +252,22 @@ async def test_a_removed_replica_leaves_no_series() -> None:
 
     assert before == 1
     assert b'replica="r0"' not in text
+
+
+async def test_every_series_has_model_and_revision(keys: dict[str, str]) -> None:
+    model = {"name": "sim", "revision": "r7", "path": "/tmp"}
+    async with (
+        scripted_engine("stream", "500") as engine,
+        running_gateway(engine.port, auth=keys, model=model) as gateway,
+    ):
+        for _ in range(2):
+            await ask(gateway, authorization="Bearer secret-of-ann")
+        client = await gateway.connect()
+        client.get("/metrics")
+        lines = (await client.answer()).body.decode().splitlines()
+        await client.close()
+
+    series = [line for line in lines if line.startswith("flagscale_")]
+    assert len({line.partition("{")[0] for line in series}) > 12
+    assert [line for line in series if 'model="sim",' not in line] == []
+    assert [line for line in series if 'revision="r7"' not in line] == []
