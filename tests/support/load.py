@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import aiohttp
 
+from support.percentiles import percentile
+
 Ending = Literal["done", "error_event", "truncated", "refused", "failed", "cancelled"]
 """done: whole JSON, or a stream with [DONE]; error_event: a stream that told of its error;
 truncated: a stream or body without its end; refused: a status from 400 on; failed: no answer;
@@ -220,10 +222,8 @@ def summarize(records: Sequence[Record]) -> Summary:
 
 
 def _percentiles(values: Sequence[float]) -> dict[int, float]:
-    """Nearest rank; nothing for no values."""
-    ordered = sorted(values)
-    ranks = {p: math.ceil(len(ordered) * p / 100) - 1 for p in (50, 90, 95, 99)}
-    return {p: ordered[rank] for p, rank in ranks.items()} if ordered else {}
+    """Nothing for no values."""
+    return {p: percentile(values, p) for p in (50, 90, 95, 99)} if values else {}
 
 
 def _body(load: Load, prompt: str) -> dict[str, Any]:

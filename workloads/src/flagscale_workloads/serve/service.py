@@ -12,7 +12,7 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry
 
 from flagscale_api.runtime.serve import ServeConfig
-from flagscale_workloads.backends.adapter import BackendAdapter, MetricKind
+from flagscale_workloads.backends.adapter import BackendAdapter, Feature, MetricKind
 from flagscale_workloads.serve.api_keys import KeyRing
 from flagscale_workloads.serve.calls import CallReader, Hashed, endpoints_of
 from flagscale_workloads.serve.deployment import Deployment
@@ -64,9 +64,8 @@ class ServeEngine:
         registry.register(
             ReplicaCollector(self.replicas, lambda: self.dispatcher.waiting, now, own)
         )
-        self._gateway = _gateway(
-            config, endpoints_of(adapter.capabilities.features), self.dispatcher, registry, now
-        )
+        features = adapter.features(config.engine, device=device)
+        self._gateway = _gateway(config, features, self.dispatcher, registry, now)
         self._listener = Listener(
             handle=self.handle_request,
             now=now,
@@ -151,6 +150,8 @@ class ServeEngine:
         for connection in list(self._listener.connections):
             connection.transport.abort()
         await _end([*self._tasks, *([self._deploying] if self._deploying else [])])
+        for replica in list(self.replicas):
+            self.replicas.remove(replica.name)
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -219,7 +220,7 @@ def _dispatcher(config: ServeConfig, replicas: ReplicaSet, now: Callable[[], flo
 
 def _gateway(
     config: ServeConfig,
-    endpoints: frozenset[str],
+    features: frozenset[Feature],
     dispatcher: Dispatcher,
     registry: CollectorRegistry,
     now: Callable[[], float],
@@ -243,6 +244,7 @@ def _gateway(
         created=int(time.time()),
         reader=CallReader(
             model.name,
+            features,
             _HASHED.get(config.routing.policy, "nothing"),
             config.routing.hash_header.encode(),
         ),
@@ -250,7 +252,7 @@ def _gateway(
         metrics=metrics,
         registry=registry,
         now=now,
-        endpoints=endpoints,
+        endpoints=endpoints_of(features),
         keys=KeyRing(Path(config.auth.keys_file), now) if config.auth else None,
         max_message_bytes=door.max_body_bytes,
     )
