@@ -192,7 +192,7 @@ PODS = st.builds(
 JOBS = st.sampled_from([None, train_job(), train_job("Running", None), train_job(digest="2")])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     replicas=st.integers(1, 3),
     from_job=st.booleans(),

@@ -2,7 +2,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -52,7 +52,6 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.recursive(LEAVES, _nested, max_leaves=8))
 def test_the_instance_satisfies_its_schema(schema: dict[str, Any]) -> None:
     jsonschema.validate(
