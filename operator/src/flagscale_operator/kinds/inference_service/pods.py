@@ -33,6 +33,10 @@ CONTAINER: Final = "serve"
 PROBE_PERIOD_S: Final = 5
 STARTUP_S: Final = (RESTARTS + 1) * START_TIMEOUT_S + 60
 """Longer than the program's own patience, so that it is the program that tells what went wrong."""
+ENGINE_READY: Final = "/health"
+"""200 once the engine has generated a token."""
+GATEWAY_READY: Final = "/ready"
+"""200 while the door is open: it holds requests while no engine is ready."""
 GATEWAY_REQUESTS: Final = {"cpu": "100m", "memory": "128Mi"}
 
 
@@ -42,6 +46,9 @@ class ServingContext:
 
     image: str
     image_pull_policy: str = "IfNotPresent"
+    progress_url: str = ""
+    """Base URL of the operator's own server, which gateways tell their load to."""
+    progress_ca: str = ""
 
 
 def config_annotation(config: ServeConfig) -> dict[str, str]:
@@ -80,9 +87,10 @@ def container(
     context: ServingContext,
     *,
     resources: Manifest,
+    ready_path: str,
     mounts: Sequence[Manifest] = (),
 ) -> Manifest:
-    """The serving program, ready when it can answer a request; nothing probes its liveness."""
+    """The serving program; nothing probes its liveness."""
     return {
         "name": CONTAINER,
         "image": service.spec.image or context.image,
@@ -93,7 +101,7 @@ def container(
             {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable folder
         ],
         "ports": [{"name": "http", "containerPort": POD_PORT}],
-        "readinessProbe": _probe(failures=2),
+        "readinessProbe": _probe(ready_path, failures=2, period_s=PROBE_PERIOD_S),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_S}}},
         "resources": resources,
         "securityContext": container_security(),
@@ -108,14 +116,14 @@ def container(
 
 
 def startup_probe() -> Manifest:
-    """/health is 200 only once the engine has generated a token."""
-    return _probe(failures=STARTUP_S // PROBE_PERIOD_S)
+    """Each second, as requests may be waiting for this very pod."""
+    return _probe(ENGINE_READY, failures=STARTUP_S, period_s=1)
 
 
-def _probe(*, failures: int) -> Manifest:
+def _probe(path: str, *, failures: int, period_s: int) -> Manifest:
     return {
-        "httpGet": {"path": "/health", "port": "http"},
-        "periodSeconds": PROBE_PERIOD_S,
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period_s,
         "timeoutSeconds": 3,
         "failureThreshold": failures,
     }
