@@ -65,7 +65,6 @@ def test_a_bad_field_is_refused_by_its_path(
         ({"model": {"volume": {"path": "a/../b"}}}, "spec.model.volume.path", "may not leave"),
         ({"model": {"file": "m.gguf"}}, "spec.model.file", "is needed for engine llamacpp"),
         ({"engine": {"name": "llamacpp"}}, "spec.model.file", "is needed for engine llamacpp"),
-        (LLAMACPP | {"image": None}, "spec.image", "is needed for engine llamacpp"),
         ({"engine": {"name": "vllm"}}, "spec.engine.name", "use transformers, llamacpp, simulator"),
         ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device", "cpu only"),
         ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel", "raise spec.replicas"),

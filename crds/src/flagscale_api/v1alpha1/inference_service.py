@@ -164,7 +164,7 @@ class InferenceServiceSpec(ApiModel):
         default_factory=ServingPods, description="Overrides of the pods."
     )
     image: ImageRef | None = Field(
-        default=None, description="Image of all pods; default: the operator's serving image."
+        default=None, description="Image of all pods; default: the operator's own for this engine."
     )
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
@@ -182,12 +182,5 @@ class InferenceServiceSpec(ApiModel):
             "in the model's folder, or use transformers",
             ".model.file",
             holds=lambda spec: (spec.engine.name == "llamacpp") == (spec.model.file is not None),
-        ),
-        CelRule(
-            "self.engine.name != 'llamacpp' || has(self.image)",
-            "spec.image: is needed for engine llamacpp, as the stock image is without it; name an "
-            "image with flagscale[serving] and llama-cpp-python[server]",
-            ".image",
-            holds=lambda spec: spec.engine.name != "llamacpp" or spec.image is not None,
         ),
     )

@@ -5,8 +5,8 @@ pods: a changed file is a changed template, so it rolls the pods, and a pod that
 rollout can't read the file of another revision.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flagscale_api import keys
@@ -45,10 +45,16 @@ class ServingContext:
     """Facts of the installation that rendering needs."""
 
     image: str
+    engine_images: Mapping[str, str] = field(default_factory=dict)
+    """Of engines that the stock image is without."""
     image_pull_policy: str = "IfNotPresent"
     progress_url: str = ""
     """Base URL of the operator's own server, which gateways tell their load to."""
     progress_ca: str = ""
+
+    def image_of(self, engine: str) -> str:
+        """The image that has an engine."""
+        return self.engine_images.get(engine, self.image)
 
 
 def config_annotation(config: ServeConfig) -> dict[str, str]:
@@ -93,7 +99,7 @@ def container(
     """The serving program; nothing probes its liveness."""
     return {
         "name": CONTAINER,
-        "image": service.spec.image or context.image,
+        "image": service.spec.image or context.image_of(service.spec.engine.name),
         "imagePullPolicy": context.image_pull_policy,
         "command": ["python3", "-m", "flagscale_workloads.serve", CONFIG_PATH],
         "env": [
