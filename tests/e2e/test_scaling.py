@@ -1,10 +1,10 @@
 """Replicas by load on the real cluster, to none and back; and under load nothing is lost."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -82,7 +82,7 @@ class Watching:
         self._service, self._stop = service, Event()
         self._thread = Thread(target=self._run)
 
-    def __enter__(self) -> "Watching":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -98,9 +98,9 @@ class Watching:
 
 
 @pytest.fixture(scope="module")
-def loaded(workspace: Workspace) -> Iterator[Workspace]:
+def loaded(workspace: Workspace) -> Workspace:
     create_loader(workspace)
-    yield workspace
+    return workspace
 
 
 def test_from_one_to_three_to_one_to_none_and_back(loaded: Workspace) -> None:
