@@ -14,8 +14,7 @@ from support.spec_schema import as_json, merged
 
 pytestmark = pytest.mark.usefixtures("crds")
 SAMPLES = sorted(ROOT.glob("crds/samples/**/inferenceservice*.yaml"))
-IMAGE = {"image": "team/llamacpp:1"}
-LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}, **IMAGE}
+LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}}
 HUB = {"volume": None, "huggingFace": {"repo": "acme/tiny", "revision": "main"}}
 
 
@@ -43,7 +42,8 @@ def refusal(kubectl: Kubectl, namespace: str, spec: dict[str, Any]) -> str:
     [
         ({"replica": 2}, 'unknown field "spec.replica"'),
         ({"engine": {"tensor": 2}}, 'unknown field "spec.engine.tensor"'),
-        ({"replicas": 0}, "spec.replicas: Invalid value: 0"),
+        ({"replicas": -1}, "spec.replicas: Invalid value: -1"),
+        ({"autoscaling": {"minReplicas": 1}}, "spec.autoscaling.maxReplicas: Required value"),
         ({"replicas": 65}, "spec.replicas: Invalid value: 65"),
         ({"engine": {"name": "triton"}}, "spec.engine.name: Unsupported value"),
         ({"engine": {"name": None}}, "spec.engine.name: Required value"),
@@ -70,7 +70,16 @@ def test_a_bad_field_is_refused_by_its_path(
         ({"model": {"volume": {"path": "a/../b"}}}, "spec.model.volume.path", "may not leave"),
         ({"model": {"file": "m.gguf"}}, "spec.model.file", "is needed for engine llamacpp"),
         ({"engine": {"name": "llamacpp"}}, "spec.model.file", "is needed for engine llamacpp"),
-        (LLAMACPP | {"image": None}, "spec.image", "is needed for engine llamacpp"),
+        (
+            {"autoscaling": {"maxReplicas": 2}, "replicas": 2},
+            "spec.replicas",
+            "the autoscaler's",
+        ),
+        (
+            {"autoscaling": {"minReplicas": 3, "maxReplicas": 2}},
+            "spec.autoscaling.minReplicas",
+            "exceeds maxReplicas",
+        ),
         ({"engine": {"name": "vllm"}}, "spec.engine.name", "use transformers, llamacpp, simulator"),
         ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device", "cpu only"),
         ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel", "raise spec.replicas"),

@@ -25,7 +25,9 @@ SPEC: dict[str, Any] = {
     "engine": {"name": "transformers"},
 }
 FROM_JOB: dict[str, Any] = {"model": {"volume": None, "trainJobRef": {"name": "job"}}}
-CONTEXT = ServingContext(image="flagscale-serving:test")
+CONTEXT = ServingContext(
+    image="flagscale-serving:test", progress_url="https://progress", progress_ca="CA PEM"
+)
 
 
 def make_service(

@@ -20,6 +20,8 @@ class Role:
     """Folders of the checkout whose content the image holds."""
     further: str = ""
     """An extra that is installed on top, so that the layer below is shared with other roles."""
+    engine: str = ""
+    """An engine whose locked environment (images/engines/<engine>) is installed too."""
 
 
 ROLES = (
@@ -27,6 +29,7 @@ ROLES = (
     Role("operator", "operator", ("crds/src", "operator/src")),
     Role("trainer", "trainer", ("crds/src", "workloads/src")),
     Role("serving", "trainer", ("crds/src", "workloads/src"), further="serving"),
+    Role("llamacpp", "serving", ("crds/src", "workloads/src"), engine="llamacpp"),
 )
 BY_NAME = {role.name: role for role in ROLES}
 

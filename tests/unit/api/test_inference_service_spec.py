@@ -21,8 +21,7 @@ from support.spec_schema import as_json, draft_4, leaves, merged, paths, scalars
 SCHEMA = structural_schema(InferenceServiceSpec)
 VALIDATOR = jsonschema.Draft4Validator(draft_4(SCHEMA))
 SAMPLES = sorted(ROOT.glob("crds/samples/**/inferenceservice*.yaml"))
-IMAGE = {"image": "team/llamacpp:1"}
-LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}, **IMAGE}
+LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}}
 # They come with the engines that honour them.
 OF_OTHER_ENGINES = {".engine.kvCacheFraction", ".engine.speculative.draftModel"}
 
@@ -78,7 +77,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"volume": {"path": "a/../../b"}}}, "spec.model.volume.path: may not leave"),
     ({"model": {"file": "m.gguf"}}, "spec.model.file: is needed for engine llamacpp"),
     ({"engine": {"name": "llamacpp"}}, "spec.model.file: is needed for engine llamacpp"),
-    (LLAMACPP | {"image": None}, "spec.image: is needed for engine llamacpp"),
     ({"engine": {"name": "vllm"}}, "spec.engine.name: not offered yet; use transformers"),
     ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device: this engine"),
     ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel: not supported"),

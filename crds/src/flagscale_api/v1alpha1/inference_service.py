@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from flagscale_api.meta import ApiModel, CelRule
 from flagscale_api.runtime.serve import RoutingSpec, ServedName
+from flagscale_api.v1alpha1.autoscaling import AutoscalingSpec
 from flagscale_api.v1alpha1.common import (
     DnsSubdomain,
     ImageRef,
@@ -187,7 +188,16 @@ class InferenceServiceSpec(ApiModel):
 
     model: ServedModelSpec = Field(description="What is served.")
     engine: EngineSpec = Field(description="What computes: one engine process in each engine pod.")
-    replicas: int = Field(default=1, ge=1, le=64, description="Engine pods.")
+    replicas: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="Engine pods; 0 stops them. With spec.autoscaling it is the autoscaler's, so "
+        "leave it out.",
+    )
+    autoscaling: AutoscalingSpec | None = Field(
+        default=None, description="Engine pods by load; unset: spec.replicas, always."
+    )
     routing: RoutingSpec = Field(
         default_factory=RoutingSpec, description="Which engine pod answers a request."
     )
@@ -204,23 +214,23 @@ class InferenceServiceSpec(ApiModel):
         default_factory=ServingPods, description="Overrides of the pods."
     )
     image: ImageRef | None = Field(
-        default=None, description="Image of all pods; default: the operator's serving image."
+        default=None, description="Image of all pods; default: the operator's own for this engine."
     )
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         *ENGINE_RULES,
+        CelRule(
+            "oldSelf.hasValue() || !has(self.autoscaling) || self.replicas == 1",
+            "spec.replicas: is the autoscaler's while spec.autoscaling is set; remove it, and say "
+            "minReplicas and maxReplicas",
+            ".replicas",
+            optional_old_self=True,
+        ),
         CelRule(
             "(self.engine.name == 'llamacpp') == has(self.model.file)",
             "spec.model.file: is needed for engine llamacpp, and for no other; name a .gguf file "
             "in the model's folder, or use transformers",
             ".model.file",
             holds=lambda spec: (spec.engine.name == "llamacpp") == (spec.model.file is not None),
-        ),
-        CelRule(
-            "self.engine.name != 'llamacpp' || has(self.image)",
-            "spec.image: is needed for engine llamacpp, as the stock image is without it; name an "
-            "image with flagscale[serving] and llama-cpp-python[server]",
-            ".image",
-            holds=lambda spec: spec.engine.name != "llamacpp" or spec.image is not None,
         ),
     )

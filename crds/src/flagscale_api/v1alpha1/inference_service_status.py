@@ -4,11 +4,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from flagscale_api.meta import Condition, PrinterColumn, ResourceKind, StatusModel
+from flagscale_api.meta import Condition, PrinterColumn, ResourceKind, ScalePaths, StatusModel
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 
-ServicePhase = Literal["Pending", "Loading", "Ready", "Degraded", "Failed"]
-ModelState = Literal["Pending", "Downloading", "Loading", "Loaded", "FailedToLoad"]
+ServicePhase = Literal["Pending", "Loading", "Ready", "Idle", "Degraded", "Failed"]
+ModelState = Literal["Pending", "Downloading", "Loading", "Loaded", "FailedToLoad", "Unloaded"]
+ScalingReason = Literal[
+    "Requested", "LoadAboveTarget", "LoadBelowTarget", "RequestsWaiting", "Idle", "BelowMinimum"
+]
 
 
 class LoadFailure(StatusModel):
@@ -53,7 +56,22 @@ class ReplicaCounts(StatusModel):
 
     ready: int = Field(description="Pods of the current revision that have generated a token.")
     total: int = Field(description="Pods wanted.")
+    current: int = Field(default=0, description="Pods there are, of whichever revision.")
     summary: str = Field(description="ready/total, for the columns.")
+
+
+class LastScaling(StatusModel):
+    """The newest change of the number of wanted engine pods."""
+
+    from_replicas: int = Field(description="Pods wanted before.")
+    to_replicas: int = Field(description="Pods wanted since.")
+    reason: ScalingReason = Field(
+        description="LoadAboveTarget, LoadBelowTarget: the load against targetConcurrency; "
+        "RequestsWaiting: from none, as somebody asked; Idle: to none, as nobody did; "
+        "BelowMinimum: there were fewer than minReplicas; Requested: by spec.replicas."
+    )
+    message: str = Field(description="The figures behind it.")
+    time: str = Field(description="When it was seen, RFC 3339 UTC.")
 
 
 class InferenceServiceStatus(StatusModel):
@@ -71,6 +89,12 @@ class InferenceServiceStatus(StatusModel):
     url: str | None = Field(default=None, description="Base URL of the API within the cluster.")
     model: ModelStatus | None = Field(default=None, description="The model.")
     replicas: ReplicaCounts | None = Field(default=None, description="Engine pods.")
+    selector: str | None = Field(
+        default=None, description="Labels of the engine pods, for the scale subresource."
+    )
+    last_scaling: LastScaling | None = Field(
+        default=None, description="The newest change of the number of engine pods, and its reason."
+    )
     revision: str | None = Field(
         default=None, description="Revision that is wanted: a hash of what engine pods run."
     )
@@ -88,10 +112,14 @@ INFERENCE_SERVICE = ResourceKind(
         PrinterColumn("Model", ".status.model.name"),
         PrinterColumn("Engine", ".spec.engine.name"),
         PrinterColumn("Replicas", ".status.replicas.summary", description="Ready / wanted"),
+        PrinterColumn("Min", ".spec.autoscaling.minReplicas", "integer", wide=True),
+        PrinterColumn("Max", ".spec.autoscaling.maxReplicas", "integer", wide=True),
+        PrinterColumn("Scaled", ".status.lastScaling.reason", wide=True),
         PrinterColumn("Revision", ".status.revision", wide=True),
         PrinterColumn("Reason", f"{_READY}.reason", wide=True),
         PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
     ),
     spec_model=InferenceServiceSpec,
     status_model=InferenceServiceStatus,
+    scale=ScalePaths(".spec.replicas", ".status.replicas.current", ".status.selector"),
 )

@@ -9,6 +9,7 @@ from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.store import ObjectKey, ObjectStore, label_of, object_key
 from flagscale_operator.kube.kinds import (
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     INFERENCE_SERVICE,
     POD,
     POD_DISRUPTION_BUDGET,
@@ -18,7 +19,12 @@ from flagscale_operator.kube.kinds import (
     KubeKind,
 )
 
-SERVING_CHILDREN: Final = (DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET)
+SERVING_CHILDREN: Final = (
+    DEPLOYMENT,
+    SERVICE,
+    POD_DISRUPTION_BUDGET,
+    HORIZONTAL_POD_AUTOSCALER,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_a_changed_spec_is_not_ready_before_it_is_rolled_out() -> None:
 
     _, decided = step(changed, seen, 20)
 
-    assert names(decided) == ["Deployment/svc-engine", "Deployment/svc-gateway"]
+    assert names(decided) == ["Deployment/svc-engine"]
     assert ready(decided)[:2] == ("False", "RollingUpdate")
     available = decided.status.conditions[1]
     assert (available.type, available.status) == ("Available", "True")

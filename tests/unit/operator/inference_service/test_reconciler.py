@@ -11,6 +11,7 @@ from flagscale_operator.kinds.inference_service.reconciler import (
 )
 from flagscale_operator.kube.client import Manifest
 from flagscale_operator.kube.kinds import DEPLOYMENT, INFERENCE_SERVICE, SERVICE, KubeKind
+from flagscale_operator.progress.load_board import LoadBoard
 from support.fake_kube import FakeKube
 from support.inference_services import CONTEXT, SPEC
 from support.spec_schema import merged
@@ -36,8 +37,15 @@ class Events:
 class World:
     def __init__(self, kube: FakeKube) -> None:
         self.kube, self.view, self.events = kube, ClusterView(), Events()
+        self.now_s = 0.0
+        self.load = LoadBoard(on_change=lambda *_: None, clock=lambda: self.now_s)
         self.reconciler = InferenceServiceReconciler(
-            kube=kube, view=self.view, events=self.events, context=CONTEXT, clock=lambda: at(0)
+            kube=kube,
+            view=self.view,
+            load=self.load,
+            events=self.events,
+            context=CONTEXT,
+            clock=lambda: at(self.now_s),
         )
 
     def write(self, **change: Any) -> None:

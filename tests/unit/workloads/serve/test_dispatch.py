@@ -22,6 +22,7 @@ def dispatcher(replicas: int, *, concurrency: int = 1, queue: int = 4) -> Dispat
         per_replica_concurrency=concurrency,
         queue_size=queue,
         queue_timeout_s=0.2,
+        hold_timeout_s=0.2,
         now=loop.time,
     )
     for number in range(replicas):

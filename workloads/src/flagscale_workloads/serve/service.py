@@ -25,6 +25,7 @@ from flagscale_workloads.serve.http.connection import ServerConnection
 from flagscale_workloads.serve.http.exchange import Exchange
 from flagscale_workloads.serve.http.listener import Listener
 from flagscale_workloads.serve.http.upstream import Timeouts
+from flagscale_workloads.serve.load_report import LoadReporter
 from flagscale_workloads.serve.metrics import GatewayMetrics, ReplicaCollector
 from flagscale_workloads.serve.policies import RouteKey, make_policy
 from flagscale_workloads.serve.probing import Prober
@@ -91,6 +92,9 @@ class ServeEngine:
         if discovery:
             found = Discovery(self.replicas, discovery.host, discovery.port)
             self._tasks.append(asyncio.create_task(found.run()))
+        if self._config.load_report:
+            told = LoadReporter(self._config.load_report, self.dispatcher, self._now)
+            self._tasks.append(asyncio.create_task(told.run()))
         self._tasks += [
             asyncio.create_task(self._prober.run()),
             asyncio.create_task(self._engine_metrics.run()),
@@ -214,6 +218,7 @@ def _dispatcher(config: ServeConfig, replicas: ReplicaSet, now: Callable[[], flo
         per_replica_concurrency=config.gateway.per_replica_concurrency,
         queue_size=config.gateway.queue.size,
         queue_timeout_s=config.gateway.queue.timeout_seconds,
+        hold_timeout_s=config.gateway.queue.hold_seconds or config.gateway.queue.timeout_seconds,
         now=now,
     )
 

@@ -12,6 +12,7 @@ from flagscale_operator.kinds.inference_service.download_state import (
     DownloadFact,
     observe_download,
 )
+from flagscale_operator.kinds.inference_service.load import LoadFact
 from flagscale_operator.kinds.inference_service.pods import CONTAINER
 from flagscale_operator.kinds.inference_service.source import TrainJobFact
 from flagscale_operator.kinds.pod_state import Termination, termination_of
@@ -48,6 +49,8 @@ class ServingPod:
 class DeploymentFact:
     """How far a Deployment is."""
 
+    replicas: int
+    """Pods that are not about to go, of whichever template."""
     settled: bool
     """Its newest template runs in as many ready pods as wanted, and no other pod is left."""
     stuck: bool
@@ -62,6 +65,7 @@ class Observed:
     stored: Mapping[ChildKey, Manifest]
     pods: tuple[ServingPod, ...] = ()
     train_job: TrainJobFact | None = None
+    load: LoadFact | None = None
     accepted: frozenset[ChildKey] = frozenset()
     """Children that are just as the API server answered our last apply of them."""
 
@@ -79,6 +83,7 @@ def observe_deployment(body: Manifest) -> DeploymentFact:
     counts = ("replicas", "updatedReplicas", "readyReplicas")
     refused = conditions.get("ReplicaFailure") or {}
     return DeploymentFact(
+        replicas=status.get("replicas", 0),
         settled=current and all(status.get(count, 0) == wanted for count in counts),
         stuck=current
         and (conditions.get("Progressing") or {}).get("reason") == "ProgressDeadlineExceeded",

@@ -23,7 +23,7 @@ def model_status(
         digest=digest,
         commit=commit,
         train_job=source.train_job,
-        state=_state(pods, failed=failed),
+        state=_state(pods, failed=failed, wanted=service.spec.replicas > 0),
         last_failure=_last_failure(pods) or (before.last_failure if before else None),
     )
 
@@ -42,11 +42,13 @@ def _last_failure(pods: Sequence[ServingPod]) -> LoadFailure | None:
     return newest_failure(pods) or download_failure((p.name, p.download) for p in pods)
 
 
-def _state(pods: Sequence[ServingPod], *, failed: bool) -> ModelState:
+def _state(pods: Sequence[ServingPod], *, failed: bool, wanted: bool) -> ModelState:
     if any(p.ready for p in pods):
         return "Loaded"
     if failed and _last_failure([p for p in pods if not p.ready]):
         return "FailedToLoad"
     if any(p.running for p in pods):
         return "Loading"
-    return "Downloading" if any(p.downloading for p in pods) else "Pending"
+    if any(p.downloading for p in pods):
+        return "Downloading"
+    return "Pending" if wanted else "Unloaded"

@@ -34,6 +34,12 @@ def selector(service: ServiceView, component: Component) -> dict[str, str]:
     }
 
 
+def selector_text(service: ServiceView) -> str:
+    """The selector of the engine pods, as the scale subresource tells it."""
+    pairs = selector(service, "engine").items()
+    return ",".join(f"{key}={value}" for key, value in sorted(pairs))
+
+
 def labels(service: ServiceView, component: Component) -> dict[str, str]:
     """Labels of every object and pod of a component: watches select by them."""
     return {

@@ -19,14 +19,11 @@ from flagscale_operator.kinds.inference_service.facts import (
 )
 from flagscale_operator.kinds.inference_service.names import Component, deployment_name
 from flagscale_operator.kinds.inference_service.pods import ServingContext
+from flagscale_operator.kinds.inference_service.readiness import Rollout, availability
 from flagscale_operator.kinds.inference_service.render import render_children, revision_of
+from flagscale_operator.kinds.inference_service.scaling import NO_SCALING, Scaling, decide_scaling
 from flagscale_operator.kinds.inference_service.source import NoSource, find_source
-from flagscale_operator.kinds.inference_service.status import (
-    Rollout,
-    availability,
-    blocked_status,
-    serving_status,
-)
+from flagscale_operator.kinds.inference_service.status import blocked_status, serving_status
 from flagscale_operator.kinds.inference_service.view import ServiceView
 from flagscale_operator.kube.kinds import DEPLOYMENT, KubeKind
 
@@ -40,6 +37,7 @@ class Plan:
     status: InferenceServiceStatus
     apply: tuple[tuple[KubeKind, dict[str, Any]], ...] = ()
     delete: tuple[ChildKey, ...] = ()
+    scaling: Scaling = NO_SCALING
 
 
 def plan(
@@ -53,7 +51,7 @@ def plan(
             generation=service.generation,
             reason=source.reason,
             message=source.message,
-            available=availability(observed),
+            available=availability(observed, holds=False),
             now=now,
         )
         return Plan(status)
@@ -74,6 +72,7 @@ def plan(
         status=serving_status(service, source, observed, rollout, now),
         apply=writes,
         delete=tuple(sorted(set(observed.stored) - wanted)),
+        scaling=decide_scaling(service, observed.load, now),
     )
 
 

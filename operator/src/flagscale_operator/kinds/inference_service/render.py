@@ -4,7 +4,9 @@ from typing import Any
 
 from flagscale_api import keys
 from flagscale_operator.kinds.fingerprint import fingerprint
+from flagscale_operator.kinds.inference_service.autoscaler import autoscaler_spec
 from flagscale_operator.kinds.inference_service.download import with_download
+from flagscale_operator.kinds.inference_service.load_report import report_files
 from flagscale_operator.kinds.inference_service.names import (
     POD_PORT,
     SERVICE_PORT,
@@ -15,6 +17,8 @@ from flagscale_operator.kinds.inference_service.names import (
     selector,
 )
 from flagscale_operator.kinds.inference_service.pods import (
+    ENGINE_READY,
+    GATEWAY_READY,
     GATEWAY_REQUESTS,
     STARTUP_S,
     ServingContext,
@@ -35,6 +39,7 @@ from flagscale_operator.kinds.ownership import owner_reference
 from flagscale_operator.kinds.pod_parts import compute_resources, placement, tolerations
 from flagscale_operator.kube.kinds import (
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     INFERENCE_SERVICE,
     POD_DISRUPTION_BUDGET,
     SERVICE,
@@ -57,8 +62,13 @@ def render_children(
         (DEPLOYMENT, _gateway_deployment(service, source, context)),
         (SERVICE, _front_service(service)),
     ]
-    if service.spec.replicas > 1:
+    scaled = service.spec.autoscaling
+    if scaled or service.spec.replicas > 1:
         children.append((POD_DISRUPTION_BUDGET, _budget(service)))
+    if scaled:
+        spec = autoscaler_spec(service, scaled)
+        autoscaler = _object(HORIZONTAL_POD_AUTOSCALER, service.name, service, "engine", spec)
+        children.append((HORIZONTAL_POD_AUTOSCALER, autoscaler))
     return [(kind, _with_hash(manifest)) for kind, manifest in children]
 
 
@@ -98,11 +108,15 @@ def _engine_deployment(
 def _gateway_deployment(
     service: ServiceView, source: ModelSource, context: ServingContext
 ) -> Manifest:
-    config = config_annotation(gateway_config(service, source))
-    served = container(service, context, resources={"requests": GATEWAY_REQUESTS})
-    template = _template(
-        service, "gateway", config, pod_spec(service, served, files=keys_source(service))
+    annotations = config_annotation(gateway_config(service, source, context.progress_url))
+    files = keys_source(service)
+    if service.spec.autoscaling:
+        annotations[keys.PROGRESS_CA_ANNOTATION] = context.progress_ca
+        files += report_files(service.namespace, service.name)
+    served = container(
+        service, context, resources={"requests": GATEWAY_REQUESTS}, ready_path=GATEWAY_READY
     )
+    template = _template(service, "gateway", annotations, pod_spec(service, served, files=files))
     return _deployment(service, "gateway", 1, template)
 
 
@@ -130,7 +144,11 @@ def _engine_template(
 ) -> Manifest:
     volume, mount = model_volume(source)
     served = container(
-        service, context, resources=compute_resources(service.spec.resources), mounts=[mount]
+        service,
+        context,
+        resources=compute_resources(service.spec.resources),
+        ready_path=ENGINE_READY,
+        mounts=[mount],
     )
     served["startupProbe"] = startup_probe()
     spec = with_download(
