@@ -23,14 +23,14 @@ class Sources:
     requirements: bytes
     """Pinned and hashed requirements of the role's extra; empty without one."""
     further: bytes
-    """Those of both its extras; empty without a second one."""
+    """Those of all its extras; empty without further ones."""
     image: Image
 
 
 def read_sources(root: Path, role: Role, base: str) -> Sources:
     """Read the sources of a role and derive its image's name from their content."""
     requirements = locked_requirements(root, role.extra) if role.extra else b""
-    further = locked_requirements(root, role.extra, role.further) if role.further else b""
+    further = locked_requirements(root, role.extra, *role.further) if role.further else b""
     parts = [*folder_parts(root, f"images/{role.name}"), ("base", base.encode())]
     if role.extra:
         parts.append(("requirements", requirements))

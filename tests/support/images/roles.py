@@ -18,15 +18,15 @@ class Role:
     """The extra of the distribution to install; nothing of ours is installed without one."""
     sources: tuple[str, ...] = ()
     """Folders of the checkout whose content the image holds."""
-    further: str = ""
-    """An extra that is installed on top, so that the layer below is shared with other roles."""
+    further: tuple[str, ...] = ()
+    """Extras that are installed on top, so that the layer below is shared with other roles."""
 
 
 ROLES = (
     Role("corpus"),
     Role("operator", "operator", ("crds/src", "operator/src")),
     Role("trainer", "trainer", ("crds/src", "workloads/src")),
-    Role("serving", "trainer", ("crds/src", "workloads/src"), further="serving"),
+    Role("serving", "trainer", ("crds/src", "workloads/src"), further=("serving", "ray")),
 )
 BY_NAME = {role.name: role for role in ROLES}
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -24,6 +24,9 @@ RelativePath = Annotated[
 GgufName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][-._A-Za-z0-9]*\.gguf$", max_length=253)
 ]
+Runtime = Literal["rayservice", "pods"]
+ON_PODS: Final = ("llamacpp", "simulator")
+"""Engines whose pods run without Ray unless the service says otherwise."""
 _UPWARDS: Final = "(^|/)[.][.](/|$)"
 
 
@@ -132,11 +135,48 @@ class ServingPods(PodOverrides):
     )
 
 
+def _effective(spec: str) -> str:
+    """CEL: the runtime that a spec asks for, said or not."""
+    default = f"({spec}.engine.name in {list(ON_PODS)} ? 'pods' : 'rayservice')"
+    return f"(has({spec}.runtime) ? {spec}.runtime : {default})"
+
+
+RUNTIME_RULES: Final = (
+    CelRule(
+        f"{_effective('self')} == {_effective('oldSelf')}",
+        "spec.runtime: can't be changed (unset, the engine decides: pods for "
+        f"{' and '.join(ON_PODS)}, rayservice for others); make a service of another name",
+        ".runtime",
+    ),
+    CelRule(
+        f"!has(self.upgradeDeadlineSeconds) || {_effective('self')} == 'rayservice'",
+        "spec.upgradeDeadlineSeconds: is for runtime rayservice alone; remove it",
+        ".upgradeDeadlineSeconds",
+        holds=lambda spec: (
+            spec.upgrade_deadline_seconds is None or spec.effective_runtime == "rayservice"
+        ),
+    ),
+)
+
+
 class InferenceServiceSpec(ApiModel):
     """Desired model service: engine pods behind one OpenAI-compatible door."""
 
     model: ServedModelSpec = Field(description="What is served.")
     engine: EngineSpec = Field(description="What computes: one engine process in each engine pod.")
+    runtime: Runtime | None = Field(
+        default=None,
+        description="What keeps the engine pods. rayservice: Ray Serve, by KubeRay's RayService; "
+        "pods: a Deployment. Unset: pods for llamacpp and simulator, rayservice for others. "
+        "Immutable.",
+    )
+    upgrade_deadline_seconds: int | None = Field(
+        default=None,
+        ge=60,
+        le=86400,
+        description="Runtime rayservice: how long a new revision may take to get ready; then the "
+        "revision before it is restored. Unset: 1380.",
+    )
     replicas: int = Field(default=1, ge=1, le=64, description="Engine pods.")
     routing: RoutingSpec = Field(
         default_factory=RoutingSpec, description="Which engine pod answers a request."
@@ -157,8 +197,14 @@ class InferenceServiceSpec(ApiModel):
         default=None, description="Image of all pods; default: the operator's serving image."
     )
 
+    @property
+    def effective_runtime(self) -> Runtime:
+        """The runtime, said or not."""
+        return self.runtime or ("pods" if self.engine.name in ON_PODS else "rayservice")
+
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         *ENGINE_RULES,
+        *RUNTIME_RULES,
         CelRule(
             "(self.engine.name == 'llamacpp') == has(self.model.file)",
             "spec.model.file: is needed for engine llamacpp, and for no other; name a .gguf file "

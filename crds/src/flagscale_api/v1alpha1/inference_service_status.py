@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from flagscale_api.meta import Condition, PrinterColumn, ResourceKind, StatusModel
-from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
+from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec, Runtime
 
 ServicePhase = Literal["Pending", "Loading", "Ready", "Degraded", "Failed"]
 ModelState = Literal["Pending", "Loading", "Loaded", "FailedToLoad"]
@@ -46,6 +46,17 @@ class ReplicaCounts(StatusModel):
     summary: str = Field(description="ready/total, for the columns.")
 
 
+class RolloutStatus(StatusModel):
+    """How the newest revision came or did not come to serve (runtime rayservice)."""
+
+    revision: str = Field(description="The revision that spec asks for.")
+    started_at: str = Field(description="When it was first asked for, RFC 3339 UTC.")
+    rolled_back: str | None = Field(
+        default=None,
+        description="Why the revision before it was restored; it is not tried again.",
+    )
+
+
 class InferenceServiceStatus(StatusModel):
     """Observed state, written by the operator only."""
 
@@ -56,13 +67,19 @@ class InferenceServiceStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Ready: all of the current generation serves. Available: requests are "
-        "answered, if only by some replicas or an older revision.",
+        "answered, if only by some replicas or an older revision. Upgrading (runtime rayservice): "
+        "a second Ray cluster is being built, or why it was given up.",
+    )
+    runtime: Runtime | None = Field(default=None, description="What keeps the engine pods.")
+    rollout: RolloutStatus | None = Field(
+        default=None, description="The newest revision, for runtime rayservice."
     )
     url: str | None = Field(default=None, description="Base URL of the API within the cluster.")
     model: ModelStatus | None = Field(default=None, description="The model.")
     replicas: ReplicaCounts | None = Field(default=None, description="Engine pods.")
     revision: str | None = Field(
-        default=None, description="Revision that is wanted: a hash of what engine pods run."
+        default=None,
+        description="Revision that is wanted, or restored: a hash of what engine pods run.",
     )
 
 
@@ -78,6 +95,7 @@ INFERENCE_SERVICE = ResourceKind(
         PrinterColumn("Model", ".status.model.name"),
         PrinterColumn("Engine", ".spec.engine.name"),
         PrinterColumn("Replicas", ".status.replicas.summary", description="Ready / wanted"),
+        PrinterColumn("Runtime", ".status.runtime", wide=True),
         PrinterColumn("Revision", ".status.revision", wide=True),
         PrinterColumn("Reason", f"{_READY}.reason", wide=True),
         PrinterColumn("Age", ".metadata.creationTimestamp", "date"),

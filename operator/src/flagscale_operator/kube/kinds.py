@@ -42,6 +42,9 @@ SERVICE: Final = KubeKind("", "v1", "Service", "services")
 POD_DISRUPTION_BUDGET: Final = KubeKind(
     "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"
 )
+CONTROLLER_REVISION: Final = KubeKind("apps", "v1", "ControllerRevision", "controllerrevisions")
+RAY_SERVICE: Final = KubeKind("ray.io", "v1", "RayService", "rayservices")
+RAY_CLUSTER: Final = KubeKind("ray.io", "v1", "RayCluster", "rayclusters")
 SECRET: Final = KubeKind("", "v1", "Secret", "secrets")
 EVENT: Final = KubeKind("", "v1", "Event", "events")
 LEASE: Final = KubeKind("coordination.k8s.io", "v1", "Lease", "leases")
@@ -105,6 +108,27 @@ RULES: Final = (
         POD_DISRUPTION_BUDGET,
         ("get", "list", "watch", "create", "patch", "delete"),
         why="drains leave a replica; deleted when one replica is left",
+    ),
+    Rule(
+        RAY_SERVICE,
+        ("get", "list", "watch", "create", "patch"),
+        why="runtime rayservice; deleted by garbage collection only",
+    ),
+    Rule(
+        RAY_SERVICE,
+        ("patch",),
+        subresource="status",
+        why="call off an upgrade: KubeRay has no other way",
+    ),
+    Rule(
+        RAY_CLUSTER,
+        ("get", "list", "watch", "update"),
+        why="replicas of the running cluster, which KubeRay does not take over",
+    ),
+    Rule(
+        CONTROLLER_REVISION,
+        ("get", "list", "watch", "create", "patch", "delete"),
+        why="the last revision that served, to go back to",
     ),
     Rule(POD, ("get", "list", "watch"), why="causes of failures; only pods of our objects"),
     Rule(EVENT, ("create", "patch"), why="tell the story of a run"),

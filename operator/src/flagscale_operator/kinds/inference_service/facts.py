@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from flagscale_api import keys
 from flagscale_api.v1alpha1.train_job_status import Artifact
+from flagscale_operator.kinds.clock import parse_time
 from flagscale_operator.kinds.inference_service.pods import CONTAINER
 from flagscale_operator.kinds.inference_service.source import TrainJobFact
 from flagscale_operator.kinds.pod_state import Termination, termination_of
 
 Manifest = Mapping[str, Any]
+RAY_CLUSTER_LABEL: Final = "ray.io/cluster"
 ChildKey = tuple[str, str]
 """Kind and name."""
 
@@ -31,6 +34,9 @@ class ServingPod:
     waiting_message: str | None = None
     failure: Termination | None = None
     """How its container last ended, if that was no clean end."""
+    cluster: str = ""
+    """The Ray cluster that it belongs to, if any."""
+    unready_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +90,23 @@ def observe_serving_pod(body: Manifest) -> ServingPod:
     own: Mapping[str, Any] = next((c for c in containers if c.get("name") == CONTAINER), {})
     state = own.get("state") or {}
     scheduled = conditions.get("PodScheduled") or {}
+    readiness = conditions.get("Ready") or {}
+    ready = readiness.get("status") == "True"
     unscheduled = scheduled.get("status") == "False"
     why = scheduled if unscheduled else state.get("waiting") or {}
     return ServingPod(
         name=metadata["name"],
         component=labels.get(keys.COMPONENT_LABEL, ""),
         revision=labels.get(keys.REVISION_LABEL, ""),
-        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        ready=ready,
         running="running" in state,
         deleting="deletionTimestamp" in metadata,
         waiting_reason=why.get("reason"),
         waiting_message=why.get("message"),
+        cluster=labels.get(RAY_CLUSTER_LABEL, ""),
+        unready_since=None
+        if ready
+        else parse_time(readiness.get("lastTransitionTime") or metadata.get("creationTimestamp")),
         failure=_failure(state) or _failure(own.get("lastState") or {}),
     )
 

@@ -74,6 +74,10 @@ class InferenceServiceReconciler:
                 await self._children.apply(service, kind, manifest)
             for child in decided.delete:
                 await self._children.delete(service, child)
+            for kind, manifest in decided.replace:
+                await self._children.replace(kind, manifest)
+            for kind, manifest in decided.report:
+                await self._children.report(kind, manifest)
         except ChildRefusedError as refused:
             reason, message = refused.explained()
             if reason is None:
@@ -81,7 +85,7 @@ class InferenceServiceReconciler:
             await self._block(body, reason, message)
             return BLOCKED_RETRY_S
         await self._write(body, service.status, decided.status)
-        return None
+        return decided.look_again_s
 
     def _observe(self, body: Manifest, service: ServiceView) -> Observed:
         owner = (service.namespace, service.name)

@@ -11,46 +11,33 @@ from flagscale_api.v1alpha1.inference_service_status import (
     ServicePhase,
 )
 from flagscale_operator.kinds.conditions import Verdict, find_condition, update_conditions
-from flagscale_operator.kinds.inference_service.facts import DeploymentFact, Observed
+from flagscale_operator.kinds.inference_service.desired import Desired
+from flagscale_operator.kinds.inference_service.facts import Observed
 from flagscale_operator.kinds.inference_service.failures import newest_failure
 from flagscale_operator.kinds.inference_service.names import url
 from flagscale_operator.kinds.inference_service.source import ModelSource
 from flagscale_operator.kinds.inference_service.view import ServiceView
-from flagscale_operator.kinds.inference_service.why_not_ready import Trouble, why_not_ready
+from flagscale_operator.kinds.inference_service.why_not_ready import Trouble
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The wanted revision and how far it is; `applied`: the API server has all of it already."""
+    """The revision that is to serve; `complete`: everything of it is applied, settled and ready."""
 
     revision: str
-    applied: bool
-    engines: DeploymentFact | None
-    gateway: DeploymentFact | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether all pods are of it, and ready."""
-        both = (self.engines, self.gateway)
-        return self.applied and all(d is not None and d.settled for d in both)
+    complete: bool
+    desired: Desired
 
 
 def serving_status(
     service: ServiceView, source: ModelSource, observed: Observed, rollout: Rollout, now: datetime
 ) -> InferenceServiceStatus:
     """The status of a service that has a model."""
-    trouble = None
-    if not rollout.complete:
-        trouble = why_not_ready(
-            service,
-            observed,
-            revision=rollout.revision,
-            engines=rollout.engines,
-            gateway=rollout.gateway,
-        )
+    desired = rollout.desired
+    trouble = None if rollout.complete and not desired.final else desired.trouble
     available = availability(observed)
-    verdicts = [_ready(service, trouble), available]
-    phase = _phase(trouble, observed, rollout.revision, available=available.status == "True")
+    verdicts = [_ready(service, trouble), available, *desired.verdicts]
+    phase = _phase(trouble, observed, rollout, available=available.status == "True")
     return service.status.model_copy(
         update={
             "observed_generation": service.generation,
@@ -59,7 +46,9 @@ def serving_status(
                 service.status.conditions, verdicts, generation=service.generation, now=now
             ),
             "url": url(service.namespace, service.name),
-            "model": _model(service, source, observed, rollout.revision, trouble),
+            "runtime": service.spec.effective_runtime,
+            "rollout": desired.rollout,
+            "model": _model(service, source, observed, rollout, trouble),
             "replicas": _replicas(service, observed, rollout.revision),
             "revision": rollout.revision,
         }
@@ -83,16 +72,18 @@ def availability(observed: Observed) -> Verdict:
 
 
 def _phase(
-    trouble: Trouble | None, observed: Observed, revision: str, *, available: bool
+    trouble: Trouble | None, observed: Observed, rollout: Rollout, *, available: bool
 ) -> ServicePhase:
     if trouble is None:
         return "Ready"
+    revision = rollout.revision
     rolling = trouble.reason == "RollingUpdate"
     if available and (trouble.fault or (_ready_count(observed, revision) and not rolling)):
         return "Degraded"
     started = any(pod.running for pod in observed.pods_of("engine"))
     if trouble.fault:
-        return "Failed" if _ended_badly(observed, revision) else "Pending"
+        failed = rollout.desired.failure or _ended_badly(observed, revision)
+        return "Failed" if failed else "Pending"
     return "Loading" if started else "Pending"
 
 
@@ -115,16 +106,17 @@ def _model(
     service: ServiceView,
     source: ModelSource,
     observed: Observed,
-    revision: str,
+    rollout: Rollout,
     trouble: Trouble | None,
 ) -> ModelStatus:
+    revision, told = rollout.revision, rollout.desired.failure
     pods = [p for p in observed.pods_of("engine") if p.revision == revision]
     before = service.status.model
     kept = before.last_failure if before and service.status.revision == revision else None
     state: ModelState = "Pending"
     if any(p.ready for p in pods):
         state = "Loaded"
-    elif trouble and newest_failure([p for p in pods if not p.ready]):
+    elif trouble and (told or newest_failure([p for p in pods if not p.ready])):
         state = "FailedToLoad"
     elif any(p.running for p in pods):
         state = "Loading"
@@ -134,7 +126,7 @@ def _model(
         digest=source.digest,
         train_job=source.train_job,
         state=state,
-        last_failure=newest_failure(pods) or kept,
+        last_failure=told or newest_failure(pods) or kept,
     )
 
 
