@@ -20,13 +20,21 @@ class Role:
     """Folders of the checkout whose content the image holds."""
     further: tuple[str, ...] = ()
     """Extras that are installed on top, so that the layer below is shared with other roles."""
+    engine: str = ""
+    """An engine of images/engines/ that the image holds, in an environment of its own."""
 
 
 ROLES = (
     Role("corpus"),
     Role("operator", "operator", ("crds/src", "operator/src")),
     Role("trainer", "trainer", ("crds/src", "workloads/src")),
-    Role("serving", "trainer", ("crds/src", "workloads/src"), further=("serving", "ray")),
+    Role(
+        "serving",
+        "trainer",
+        ("crds/src", "workloads/src"),
+        further=("serving", "ray"),
+        engine="vllm",
+    ),
 )
 BY_NAME = {role.name: role for role in ROLES}
 

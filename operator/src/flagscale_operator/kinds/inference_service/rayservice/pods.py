@@ -20,6 +20,8 @@ from flagscale_operator.kinds.pod_parts import compute_resources, placement, tol
 Manifest = dict[str, Any]
 HEAD_REQUESTS: Final = {"cpu": "200m", "memory": "1Gi"}
 HEAD_PORTS: Final = (("gcs", 6379), ("dashboard", 8265), ("client", 10001), ("serve", POD_PORT))
+HEAD_GRACE_S: Final = 10
+"""No request runs there, and Ray's head does not end by itself when it is asked to."""
 AGENT_PORT: Final = 52365
 DASHBOARD_PORT: Final = 8265
 READY_PERIOD_S: Final = 2
@@ -35,6 +37,7 @@ def head_template(service: ServiceView, context: ServingContext) -> Manifest:
     head["volumeMounts"] = [m for m in head["volumeMounts"] if m["name"] == "tmp"]
     del head["lifecycle"]
     spec = pod_spec(service, head)
+    spec["terminationGracePeriodSeconds"] = HEAD_GRACE_S
     spec["volumes"] = [v for v in spec["volumes"] if v["name"] == "tmp"]
     overrides = service.spec.pod_template
     return {

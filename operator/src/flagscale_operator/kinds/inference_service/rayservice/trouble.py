@@ -37,12 +37,13 @@ def ray_trouble(
 ) -> Trouble:
     """The worst news first: what failed, what is refused, what waits, what goes on by itself."""
     told = why_not_ready(service, observed, revision=revision, engines=None, gateway=gateway)
-    if told.fault or fact is None:
+    if fact is None:
         return told
     ready = sum(p.ready and p.revision == revision for p in observed.pods_of("engine"))
     count = f"{ready} of {service.spec.replicas} engine pods are ready"
     return (
         _failed(fact, observed, count)
+        or (told if told.fault else None)
         or _waiting_head(fact, observed)
         or _refused(ray_clusters(observed).get(fact.newest), count)
         or _untaken(fact)
