@@ -46,7 +46,7 @@ def ask(workspace: Workspace, status: Status) -> Any:
 @pytest.fixture(scope="module")
 def served(workspace: Workspace) -> Status:
     submit(workspace, "tiny", model={"trainJobRef": {"name": "tiny"}},
-           engine={"name": "transformers"})  # fmt: skip
+           engine={"name": "transformers"}, runtime="pods")  # fmt: skip
     waiting = wait(workspace, "tiny", lambda s: bool(s.get("conditions")))
     assert not ready(waiting)
     workspace.submit("tiny", **tiny_trainer("/data/tiny", steps=40))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from flagscale_workloads.ray_serve import stop as stopping
@@ -80,8 +81,12 @@ async def test_an_engine_that_can_not_start_tells_its_code_and_last_words(pod: P
 async def test_a_process_that_dies_later_makes_the_replica_unhealthy(pod: Pod) -> None:
     serving = await pod.start()
     await serving.await_ready(pod.door)
+    (engine,) = psutil.Process(serving.process.pid).children()
     serving.process.kill()
     await serving.process.wait()
+    await asyncio.wait_for(asyncio.to_thread(psutil.wait_procs, [engine]), 30)
+
+    assert not engine.is_running()
 
     with pytest.raises(ServingExitedError, match="137"):
         await serving.check()
