@@ -1,4 +1,4 @@
-"""A trained model under Ray Serve: asked, scaled in place, upgraded and rolled back without loss."""
+"""A trained model under Ray Serve: asked, scaled, upgraded and rolled back without loss."""
 
 import json
 from collections.abc import Callable
