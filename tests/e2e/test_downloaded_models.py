@@ -43,7 +43,7 @@ def from_hub(endpoint: str, repo: str = REPO, **model: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def served(workspace: Workspace, endpoint: str) -> Status:
     model = from_hub(endpoint, cache={"claimName": CLAIM})
-    submit(workspace, "hub-tiny", model=model, engine={"name": "transformers"})
+    submit(workspace, "hub-tiny", model=model, engine={"name": "transformers"}, runtime="pods")
     return wait(workspace, "hub-tiny", ready)
 
 

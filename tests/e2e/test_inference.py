@@ -9,7 +9,7 @@ from support.workspace import Status, Workspace, tiny_trainer
 @pytest.fixture(scope="module")
 def served(workspace: Workspace) -> Status:
     submit(workspace, "tiny", model={"trainJobRef": {"name": "tiny"}},
-           engine={"name": "transformers"})  # fmt: skip
+           engine={"name": "transformers"}, runtime="pods")  # fmt: skip
     waiting = wait(workspace, "tiny", lambda s: bool(s.get("conditions")))
     assert not ready(waiting)
     workspace.submit("tiny", **tiny_trainer("/data/tiny", steps=40))

@@ -23,6 +23,7 @@ from support.train_jobs import at
 SPEC: dict[str, Any] = {
     "model": {"volume": {"claimName": "models", "path": "tiny/model"}},
     "engine": {"name": "transformers"},
+    "runtime": "pods",
 }
 FROM_JOB: dict[str, Any] = {"model": {"volume": None, "trainJobRef": {"name": "job"}}}
 CONTEXT = ServingContext(

@@ -41,7 +41,8 @@ def test_the_samples_use_every_field() -> None:
 
 @pytest.mark.parametrize("engine", OFFERED_ENGINES)
 def test_the_table_of_offered_engines_is_what_their_adapters_say(engine: str) -> None:
-    offer, can = OFFERED_ENGINES[engine], adapter_of(engine).capabilities  # type: ignore[arg-type]
+    offer, adapter = OFFERED_ENGINES[engine], adapter_of(engine)  # type: ignore[arg-type]
+    can = adapter.capabilities_on("cpu") if offer.devices == ("cpu",) else adapter.capabilities
     assert set(offer.devices) == can.devices
     assert set(offer.settings) == can.settings
     assert set(offer.quantizations) == can.quantizations
@@ -77,16 +78,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"volume": {"path": "a/../../b"}}}, "spec.model.volume.path: may not leave"),
     ({"model": {"file": "m.gguf"}}, "spec.model.file: is needed for engine llamacpp"),
     ({"engine": {"name": "llamacpp"}}, "spec.model.file: is needed for engine llamacpp"),
-    ({"engine": {"name": "vllm"}}, "spec.engine.name: not offered yet; use transformers"),
+    ({"engine": {"name": "sglang"}}, "spec.engine.name: not offered yet; use transformers"),
+    ({"engine": {"name": "vllm", "quantization": "awq"}}, "vllm reads no such weights; use none"),
+    ({"upgradeDeadlineSeconds": 60}, "spec.upgradeDeadlineSeconds: is for runtime rayservice"),
+    ({"runtime": "rayservice", "autoscaling": {"maxReplicas": 2}}, "set spec.runtime to pods"),
+    ({"runtime": "rayservice", "replicas": 0}, "0 is for runtime pods alone"),
     ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device: this engine"),
     ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel: not supported"),
     ({"engine": {"pipelineParallel": 2}}, "spec.engine.pipelineParallel: not supported"),
     ({"engine": {"kvCacheFraction": 0.5}}, "spec.engine.kvCacheFraction: not supported"),
-    ({"engine": {"kvCacheTokens": 64}}, "remove it, or use simulator"),
-    ({"engine": {"quantization": "q8_0"}}, "remove it, or use llamacpp"),
+    ({"engine": {"kvCacheTokens": 64}}, "remove it, or use vllm or simulator"),
+    ({"engine": {"quantization": "q8_0"}}, "remove it, or use llamacpp or vllm"),
     ({"engine": {"speculative": {"method": "ngram"}}}, "spec.engine.speculative: not supported"),
     (merged(LLAMACPP, {"engine": {"dtype": "float16"}}), "spec.engine.dtype: not supported"),
-    (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "spec.engine.quantization: no engine"),
+    (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "llamacpp reads no such weights"),
     (merged(LLAMACPP, {"engine": {"maxConcurrency": 2}}), "llamacpp computes one request"),
     *REFUSED_DOWNLOADS,
 ]

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -41,6 +41,9 @@ _SOURCES: Final = {
     "uri": "uri",
 }
 _ONE_SOURCE: Final = f"Exactly one of {', '.join(_SOURCES)}."
+Runtime = Literal["rayservice", "pods"]
+ON_PODS: Final = ("llamacpp", "simulator")
+"""Engines whose pods run without Ray unless the service says otherwise."""
 _UPWARDS: Final = "(^|/)[.][.](/|$)"
 
 
@@ -183,20 +186,70 @@ class ServingPods(PodOverrides):
     )
 
 
+def _effective(spec: str) -> str:
+    """CEL: the runtime that a spec asks for, said or not."""
+    default = f"({spec}.engine.name in {list(ON_PODS)} ? 'pods' : 'rayservice')"
+    return f"(has({spec}.runtime) ? {spec}.runtime : {default})"
+
+
+RUNTIME_RULES: Final = (
+    CelRule(
+        f"{_effective('self')} == {_effective('oldSelf')}",
+        "spec.runtime: can't be changed (unset, the engine decides: pods for "
+        f"{' and '.join(ON_PODS)}, rayservice for others); make a service of another name",
+        ".runtime",
+    ),
+    CelRule(
+        f"!has(self.upgradeDeadlineSeconds) || {_effective('self')} == 'rayservice'",
+        "spec.upgradeDeadlineSeconds: is for runtime rayservice alone; remove it",
+        ".upgradeDeadlineSeconds",
+        holds=lambda spec: (
+            spec.upgrade_deadline_seconds is None or spec.effective_runtime == "rayservice"
+        ),
+    ),
+    CelRule(
+        f"!has(self.autoscaling) || {_effective('self')} == 'pods'",
+        "spec.autoscaling: is for runtime pods alone; set spec.runtime to pods",
+        ".autoscaling",
+        holds=lambda spec: spec.autoscaling is None or spec.effective_runtime == "pods",
+    ),
+    CelRule(
+        f"self.replicas > 0 || {_effective('self')} == 'pods'",
+        "spec.replicas: 0 is for runtime pods alone; set spec.runtime to pods",
+        ".replicas",
+        holds=lambda spec: spec.replicas > 0 or spec.effective_runtime == "pods",
+    ),
+)
+
+
 class InferenceServiceSpec(ApiModel):
     """Desired model service: engine pods behind one OpenAI-compatible door."""
 
     model: ServedModelSpec = Field(description="What is served.")
     engine: EngineSpec = Field(description="What computes: one engine process in each engine pod.")
+    runtime: Runtime | None = Field(
+        default=None,
+        description="What keeps the engine pods. rayservice: Ray Serve, by KubeRay's RayService; "
+        "pods: a Deployment. Unset: pods for llamacpp and simulator, rayservice for others. "
+        "Immutable.",
+    )
+    upgrade_deadline_seconds: int | None = Field(
+        default=None,
+        ge=60,
+        le=86400,
+        description="Runtime rayservice: how long a new revision may take to get ready; then the "
+        "revision before it is restored. Unset: 1380.",
+    )
     replicas: int = Field(
         default=1,
         ge=0,
         le=64,
-        description="Engine pods; 0 stops them. With spec.autoscaling it is the autoscaler's, so "
-        "leave it out.",
+        description="Engine pods; 0 stops them (runtime pods). With spec.autoscaling it is the "
+        "autoscaler's, so leave it out.",
     )
     autoscaling: AutoscalingSpec | None = Field(
-        default=None, description="Engine pods by load; unset: spec.replicas, always."
+        default=None,
+        description="Engine pods by load (runtime pods); unset: spec.replicas, always.",
     )
     routing: RoutingSpec = Field(
         default_factory=RoutingSpec, description="Which engine pod answers a request."
@@ -217,8 +270,14 @@ class InferenceServiceSpec(ApiModel):
         default=None, description="Image of all pods; default: the operator's own for this engine."
     )
 
+    @property
+    def effective_runtime(self) -> Runtime:
+        """The runtime, said or not."""
+        return self.runtime or ("pods" if self.engine.name in ON_PODS else "rayservice")
+
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         *ENGINE_RULES,
+        *RUNTIME_RULES,
         CelRule(
             "oldSelf.hasValue() || !has(self.autoscaling) || self.replicas == 1",
             "spec.replicas: is the autoscaler's while spec.autoscaling is set; remove it, and say "

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from flagscale_api.meta import Condition, PrinterColumn, ResourceKind, ScalePaths, StatusModel
-from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
+from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec, Runtime
 
 ServicePhase = Literal["Pending", "Loading", "Ready", "Idle", "Degraded", "Failed"]
 ModelState = Literal["Pending", "Downloading", "Loading", "Loaded", "FailedToLoad", "Unloaded"]
@@ -74,6 +74,17 @@ class LastScaling(StatusModel):
     time: str = Field(description="When it was seen, RFC 3339 UTC.")
 
 
+class RolloutStatus(StatusModel):
+    """How the newest revision came or did not come to serve (runtime rayservice)."""
+
+    revision: str = Field(description="The revision that spec asks for.")
+    started_at: str = Field(description="When it was first asked for, RFC 3339 UTC.")
+    rolled_back: str | None = Field(
+        default=None,
+        description="Why the revision before it was restored; it is not tried again.",
+    )
+
+
 class InferenceServiceStatus(StatusModel):
     """Observed state, written by the operator only."""
 
@@ -84,7 +95,12 @@ class InferenceServiceStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Ready: all of the current generation serves. Available: requests are "
-        "answered, if only by some replicas or an older revision.",
+        "answered, if only by some replicas or an older revision. Upgrading (runtime rayservice): "
+        "a second Ray cluster is being built, or why it was given up.",
+    )
+    runtime: Runtime | None = Field(default=None, description="What keeps the engine pods.")
+    rollout: RolloutStatus | None = Field(
+        default=None, description="The newest revision, for runtime rayservice."
     )
     url: str | None = Field(default=None, description="Base URL of the API within the cluster.")
     model: ModelStatus | None = Field(default=None, description="The model.")
@@ -96,7 +112,8 @@ class InferenceServiceStatus(StatusModel):
         default=None, description="The newest change of the number of engine pods, and its reason."
     )
     revision: str | None = Field(
-        default=None, description="Revision that is wanted: a hash of what engine pods run."
+        default=None,
+        description="Revision that is wanted, or restored: a hash of what engine pods run.",
     )
 
 
@@ -115,6 +132,7 @@ INFERENCE_SERVICE = ResourceKind(
         PrinterColumn("Min", ".spec.autoscaling.minReplicas", "integer", wide=True),
         PrinterColumn("Max", ".spec.autoscaling.maxReplicas", "integer", wide=True),
         PrinterColumn("Scaled", ".status.lastScaling.reason", wide=True),
+        PrinterColumn("Runtime", ".status.runtime", wide=True),
         PrinterColumn("Revision", ".status.revision", wide=True),
         PrinterColumn("Reason", f"{_READY}.reason", wide=True),
         PrinterColumn("Age", ".metadata.creationTimestamp", "date"),

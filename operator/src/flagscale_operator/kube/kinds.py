@@ -45,6 +45,9 @@ POD_DISRUPTION_BUDGET: Final = KubeKind(
 HORIZONTAL_POD_AUTOSCALER: Final = KubeKind(
     "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"
 )
+CONTROLLER_REVISION: Final = KubeKind("apps", "v1", "ControllerRevision", "controllerrevisions")
+RAY_SERVICE: Final = KubeKind("ray.io", "v1", "RayService", "rayservices")
+RAY_CLUSTER: Final = KubeKind("ray.io", "v1", "RayCluster", "rayclusters")
 SECRET: Final = KubeKind("", "v1", "Secret", "secrets")
 CONFIG_MAP: Final = KubeKind("", "v1", "ConfigMap", "configmaps")
 EVENT: Final = KubeKind("", "v1", "Event", "events")
@@ -130,6 +133,27 @@ RULES: Final = (
         ("get", "patch"),
         resource_names=(METRICS_API_SERVICE_NAME,),
         why="tell the API server which certificate the load metrics come with",
+    ),
+    Rule(
+        RAY_SERVICE,
+        ("get", "list", "watch", "create", "patch"),
+        why="runtime rayservice; deleted by garbage collection only",
+    ),
+    Rule(
+        RAY_SERVICE,
+        ("patch",),
+        subresource="status",
+        why="call off an upgrade: KubeRay has no other way",
+    ),
+    Rule(
+        RAY_CLUSTER,
+        ("get", "list", "watch", "update"),
+        why="replicas of the running cluster, which KubeRay does not take over",
+    ),
+    Rule(
+        CONTROLLER_REVISION,
+        ("get", "list", "watch", "create", "patch", "delete"),
+        why="the last revision that served, to go back to",
     ),
     Rule(POD, ("get", "list", "watch"), why="causes of failures; only pods of our objects"),
     Rule(EVENT, ("create", "patch"), why="tell the story of a run"),

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from flagscale_api import keys
 from flagscale_api.v1alpha1.train_job_status import Artifact
+from flagscale_operator.kinds.clock import parse_time
 from flagscale_operator.kinds.inference_service.download_state import (
     DownloadFact,
     observe_download,
@@ -18,6 +20,7 @@ from flagscale_operator.kinds.inference_service.source import TrainJobFact
 from flagscale_operator.kinds.pod_state import Termination, termination_of
 
 Manifest = Mapping[str, Any]
+RAY_CLUSTER_LABEL: Final = "ray.io/cluster"
 ChildKey = tuple[str, str]
 """Kind and name."""
 
@@ -36,6 +39,9 @@ class ServingPod:
     waiting_message: str | None = None
     failure: Termination | None = None
     """How its container last ended, if that was no clean end."""
+    cluster: str = ""
+    """The Ray cluster that it belongs to, if any."""
+    unready_since: datetime | None = None
     download: DownloadFact | None = None
     """The download of its model, where it is one that is downloaded."""
 
@@ -100,6 +106,8 @@ def observe_serving_pod(body: Manifest) -> ServingPod:
     own: Mapping[str, Any] = next((c for c in containers if c.get("name") == CONTAINER), {})
     state = own.get("state") or {}
     scheduled = conditions.get("PodScheduled") or {}
+    readiness = conditions.get("Ready") or {}
+    ready = readiness.get("status") == "True"
     unscheduled = scheduled.get("status") == "False"
     download = observe_download(status)
     stuck = (download and download.waiting) or state.get("waiting") or {}
@@ -108,11 +116,15 @@ def observe_serving_pod(body: Manifest) -> ServingPod:
         name=metadata["name"],
         component=labels.get(keys.COMPONENT_LABEL, ""),
         revision=labels.get(keys.REVISION_LABEL, ""),
-        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        ready=ready,
         running="running" in state,
         deleting="deletionTimestamp" in metadata,
         waiting_reason=why.get("reason"),
         waiting_message=why.get("message"),
+        cluster=labels.get(RAY_CLUSTER_LABEL, ""),
+        unready_since=None
+        if ready
+        else parse_time(readiness.get("lastTransitionTime") or metadata.get("creationTimestamp")),
         failure=_failure(state) or _failure(own.get("lastState") or {}),
         download=download,
     )

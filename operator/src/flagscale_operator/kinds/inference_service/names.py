@@ -5,7 +5,7 @@ from typing import Final, Literal
 from flagscale_api import keys
 from flagscale_operator.kinds.inference_service.view import ServiceView
 
-Component = Literal["engine", "gateway"]
+Component = Literal["engine", "gateway", "head"]
 POD_PORT: Final = 8000
 SERVICE_PORT: Final = 80
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from flagscale_operator.kinds.conditions import Verdict, find_condition
-from flagscale_operator.kinds.inference_service.facts import DeploymentFact, Observed
+from flagscale_operator.kinds.inference_service.desired import Desired
+from flagscale_operator.kinds.inference_service.facts import Observed
 from flagscale_operator.kinds.inference_service.names import url
 from flagscale_operator.kinds.inference_service.view import ServiceView
 from flagscale_operator.kinds.inference_service.why_not_ready import Trouble
@@ -13,23 +14,13 @@ SCALED_TO_ZERO = "ScaledToZero"
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The wanted revision and how far it is; `applied`: the API server has all of it already."""
+    """The revision that is to serve; `complete`: everything of it is applied, settled and ready."""
 
     revision: str
-    applied: bool
-    engines: DeploymentFact | None
-    gateway: DeploymentFact | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether all pods are of it, and ready."""
-        engines = self.engines is not None and self.engines.settled
-        return self.applied and engines and self.gateway_settled
-
-    @property
-    def gateway_settled(self) -> bool:
-        """Whether the gateway is as wanted."""
-        return self.gateway is not None and self.gateway.settled
+    complete: bool
+    gateway_settled: bool
+    """Whether the gateway is as wanted."""
+    desired: Desired
 
 
 def ready_count(observed: Observed, revision: str) -> int:

@@ -80,6 +80,10 @@ class InferenceServiceReconciler:
                 await self._children.apply(service, kind, manifest)
             for child in decided.delete:
                 await self._children.delete(service, child)
+            for kind, manifest in decided.replace:
+                await self._children.replace(kind, manifest)
+            for kind, manifest in decided.report:
+                await self._children.report(kind, manifest)
         except ChildRefusedError as refused:
             reason, message = refused.explained()
             if reason is None:
@@ -89,7 +93,7 @@ class InferenceServiceReconciler:
         await self._write(body, service.status, decided.status)
         if decided.scaling.replicas is not None:
             await self._scale(service, decided.scaling.replicas)
-        return decided.scaling.look_again_s
+        return decided.look_again_s
 
     async def _scale(self, service: ServiceView, replicas: int) -> None:
         """From none or to none, unless the service has changed since it was decided."""

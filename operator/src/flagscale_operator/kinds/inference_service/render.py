@@ -29,6 +29,10 @@ from flagscale_operator.kinds.inference_service.pods import (
     pod_spec,
     startup_probe,
 )
+from flagscale_operator.kinds.inference_service.rayservice.render import (
+    ray_revision,
+    ray_service_spec,
+)
 from flagscale_operator.kinds.inference_service.serve_config import (
     engine_config,
     gateway_config,
@@ -42,6 +46,7 @@ from flagscale_operator.kube.kinds import (
     HORIZONTAL_POD_AUTOSCALER,
     INFERENCE_SERVICE,
     POD_DISRUPTION_BUDGET,
+    RAY_SERVICE,
     SERVICE,
     KubeKind,
 )
@@ -58,7 +63,7 @@ def render_children(
     revision = revision_of(service, source, context)
     children = [
         (SERVICE, _engines_service(service)),
-        (DEPLOYMENT, _engine_deployment(service, source, context, revision)),
+        _engines(service, source, context, revision),
         (DEPLOYMENT, _gateway_deployment(service, source, context)),
         (SERVICE, _front_service(service)),
     ]
@@ -67,19 +72,32 @@ def render_children(
         children.append((POD_DISRUPTION_BUDGET, _budget(service)))
     if scaled:
         spec = autoscaler_spec(service, scaled)
-        autoscaler = _object(HORIZONTAL_POD_AUTOSCALER, service.name, service, "engine", spec)
+        autoscaler = child(HORIZONTAL_POD_AUTOSCALER, service.name, service, "engine", spec)
         children.append((HORIZONTAL_POD_AUTOSCALER, autoscaler))
-    return [(kind, _with_hash(manifest)) for kind, manifest in children]
+    return [(kind, with_hash(manifest)) for kind, manifest in children]
 
 
 def revision_of(service: ServiceView, source: ModelSource, context: ServingContext) -> str:
     """A short hash of what engine pods run; it names itself nowhere in what is hashed."""
+    if service.spec.effective_runtime == "rayservice":
+        return ray_revision(service, source, context)
     return fingerprint(_engine_template(service, source, context, revision=""))[:10]
 
 
-def _object(
+def _engines(
+    service: ServiceView, source: ModelSource, context: ServingContext, revision: str
+) -> tuple[KubeKind, Manifest]:
+    """What keeps the engine pods."""
+    if service.spec.effective_runtime == "rayservice":
+        spec = ray_service_spec(service, source, context, revision)
+        return RAY_SERVICE, child(RAY_SERVICE, service.name, service, "engine", spec)
+    return DEPLOYMENT, _engine_deployment(service, source, context, revision)
+
+
+def child(
     kind: KubeKind, name: str, service: ServiceView, component: Component, spec: Manifest
 ) -> Manifest:
+    """An object that belongs to the service."""
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
@@ -93,7 +111,8 @@ def _object(
     }
 
 
-def _with_hash(manifest: Manifest) -> Manifest:
+def with_hash(manifest: Manifest) -> Manifest:
+    """The manifest with a hash of itself, by which a stored one is known."""
     annotations = {keys.SPEC_HASH_ANNOTATION: fingerprint(manifest)}
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
 
@@ -136,7 +155,7 @@ def _deployment(
         "template": template,
     }
     name = deployment_name(service.name, component)
-    return _object(DEPLOYMENT, name, service, component, spec)
+    return child(DEPLOYMENT, name, service, component, spec)
 
 
 def _engine_template(
@@ -201,7 +220,7 @@ def _engines_service(service: ServiceView) -> Manifest:
         "selector": selector(service, "engine"),
         "ports": [{"name": "http", "port": POD_PORT, "targetPort": "http"}],
     }
-    return _object(SERVICE, engines_name(service.name), service, "engine", spec)
+    return child(SERVICE, engines_name(service.name), service, "engine", spec)
 
 
 def _front_service(service: ServiceView) -> Manifest:
@@ -210,13 +229,16 @@ def _front_service(service: ServiceView) -> Manifest:
         "selector": selector(service, "gateway"),
         "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http"}],
     }
-    return _object(SERVICE, service.name, service, "gateway", spec)
+    return child(SERVICE, service.name, service, "gateway", spec)
 
 
 def _budget(service: ServiceView) -> Manifest:
+    on_ray = service.spec.effective_runtime == "rayservice"
+    # Kubernetes knows no scale of a Ray cluster, which maxUnavailable would need.
+    allowed = {"minAvailable": service.spec.replicas - 1} if on_ray else {"maxUnavailable": 1}
     spec = {
-        "maxUnavailable": 1,
+        **allowed,
         "selector": {"matchLabels": selector(service, "engine")},
     }
     name = deployment_name(service.name, "engine")
-    return _object(POD_DISRUPTION_BUDGET, name, service, "engine", spec)
+    return child(POD_DISRUPTION_BUDGET, name, service, "engine", spec)

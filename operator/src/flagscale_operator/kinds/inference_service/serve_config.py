@@ -1,5 +1,6 @@
 """The files that serving pods read: what an engine pod starts, and what the gateway finds."""
 
+from types import MappingProxyType
 from typing import Final
 
 from flagscale_api.runtime.serve import (
@@ -24,6 +25,8 @@ KEYS_FILE: Final = "keys.json"
 START_TIMEOUT_S: Final = 600
 RESTARTS: Final = 1
 """Engine restarts within one pod in ten minutes; then the pod ends, and Kubernetes goes on."""
+ENVIRONMENTS: Final = MappingProxyType({"vllm": "/opt/engines/vllm/bin/python"})
+"""Engines that the serving image has in an environment of their own."""
 PRE_STOP_S: Final = 5
 """How long a pod that is to end serves on, until nobody sends to it any more."""
 ENGINE_STOP_S: Final = 20
@@ -43,7 +46,10 @@ def engine_config(service: ServiceView, source: ModelSource, revision: str) -> S
         engine=service.spec.engine,
         routing=RoutingSpec(policy="roundRobin"),
         processes=EngineProcesses(
-            count=1, restarts=RESTARTS, start_timeout_seconds=START_TIMEOUT_S
+            count=1,
+            restarts=RESTARTS,
+            start_timeout_seconds=START_TIMEOUT_S,
+            python=ENVIRONMENTS.get(service.spec.engine.name),
         ),
         gateway=_door(service),
     )

@@ -22,27 +22,23 @@ from flagscale_operator.kinds.inference_service.readiness import (
 from flagscale_operator.kinds.inference_service.scaling import last_scaling
 from flagscale_operator.kinds.inference_service.source import ModelSource
 from flagscale_operator.kinds.inference_service.view import ServiceView
-from flagscale_operator.kinds.inference_service.why_not_ready import Trouble, why_not_ready
+from flagscale_operator.kinds.inference_service.why_not_ready import Trouble
 
 
 def serving_status(
     service: ServiceView, source: ModelSource, observed: Observed, rollout: Rollout, now: datetime
 ) -> InferenceServiceStatus:
     """The status of a service that has a model."""
-    trouble = None
-    if not rollout.complete:
-        trouble = why_not_ready(
-            service,
-            observed,
-            revision=rollout.revision,
-            engines=rollout.engines,
-            gateway=rollout.gateway,
-        )
-        if only_scaling(service, observed, rollout, trouble):
-            trouble = None
+    trouble = None if rollout.complete and not rollout.desired.final else rollout.desired.trouble
+    if trouble and only_scaling(service, observed, rollout, trouble):
+        trouble = None
     available = availability(observed, holds=holds_requests(service))
-    ready = readiness(service, observed, rollout, trouble)
-    phase = _phase(trouble, observed, rollout.revision, available=available.status == "True")
+    verdicts = [
+        readiness(service, observed, rollout, trouble),
+        available,
+        *rollout.desired.verdicts,
+    ]
+    phase = _phase(trouble, observed, rollout, available=available.status == "True")
     if trouble is None and service.spec.replicas == 0:
         phase = "Idle"
     return service.status.model_copy(
@@ -51,14 +47,14 @@ def serving_status(
             "phase": phase,
             "conditions": update_conditions(
                 service.status.conditions,
-                [ready, available],
+                verdicts,
                 generation=service.generation,
                 now=now,
             ),
             "url": url(service.namespace, service.name),
-            "model": model_status(
-                service, source, observed, rollout.revision, failed=trouble is not None
-            ),
+            "runtime": service.spec.effective_runtime,
+            "rollout": rollout.desired.rollout,
+            "model": model_status(service, source, observed, rollout, failed=trouble is not None),
             "replicas": _replicas(service, observed, rollout),
             "selector": selector_text(service),
             "last_scaling": last_scaling(service, observed.load, now),
@@ -68,16 +64,18 @@ def serving_status(
 
 
 def _phase(
-    trouble: Trouble | None, observed: Observed, revision: str, *, available: bool
+    trouble: Trouble | None, observed: Observed, rollout: Rollout, *, available: bool
 ) -> ServicePhase:
     if trouble is None:
         return "Ready"
+    revision = rollout.revision
     rolling = trouble.reason in ("RollingUpdate", "Downloading")
     if available and (trouble.fault or (ready_count(observed, revision) and not rolling)):
         return "Degraded"
     started = any(pod.running or pod.downloading for pod in observed.pods_of("engine"))
     if trouble.fault:
-        return "Failed" if _ended_badly(observed, revision) else "Pending"
+        failed = rollout.desired.failure or _ended_badly(observed, revision)
+        return "Failed" if failed else "Pending"
     return "Loading" if started else "Pending"
 
 
@@ -90,7 +88,7 @@ def _ended_badly(observed: Observed, revision: str) -> bool:
 
 def _replicas(service: ServiceView, observed: Observed, rollout: Rollout) -> ReplicaCounts:
     ready, total = ready_count(observed, rollout.revision), service.spec.replicas
-    current = rollout.engines.replicas if rollout.engines else 0
+    current = rollout.desired.current_replicas
     return ReplicaCounts(ready=ready, total=total, current=current, summary=f"{ready}/{total}")
 
 
