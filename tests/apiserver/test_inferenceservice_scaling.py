@@ -77,9 +77,9 @@ class Scene:
 
     async def until(self, reached: Callable[[], bool]) -> None:
         async with asyncio.timeout(TIMEOUT_S):
-            while not reached():
-                self.run_pods()
-                await asyncio.sleep(0)
+            # In a thread: the gateway must go on telling its load.
+            while not await asyncio.to_thread(reached):
+                await asyncio.to_thread(self.run_pods)
 
     @asynccontextmanager
     async def telling(self, load: Load) -> AsyncIterator[None]:

@@ -165,7 +165,8 @@ class ServeEngine:
             if self._gateway.keys:
                 self._gateway.keys.reload()
             now = loop.time()
-            for replica in (*self.replicas, *self._deployment.starting):
+            self.replicas.expire(now)
+            for replica in self._deployment.starting:
                 replica.pool.expire(now)
             # An ejection that has ended is noticed here: nobody else wakes the queue for it.
             self.dispatcher.wake()
@@ -208,6 +209,7 @@ def _prober(
         timeout_s=health.timeout_seconds,
         failures=health.failures,
         now=now,
+        doors=config.discovery is not None,
     )
 
 
