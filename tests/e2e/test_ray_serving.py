@@ -12,7 +12,8 @@ from support.workspace import Status, Workspace, tiny_trainer
 
 ASK = """
 import sys, urllib.request
-request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), {'content-type': 'text/json'})
+headers = {'content-type': 'application/json'}
+request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), headers)
 with urllib.request.urlopen(request, timeout=60) as answer:
     print(answer.read().decode())
 """
@@ -59,9 +60,14 @@ def answers(workspace: Workspace, status: Status) -> bool:
 
 
 @pytest.fixture(scope="module")
-def served(workspace: Workspace) -> Status:
+def trained(workspace: Workspace) -> Status:
     workspace.submit("tiny", **tiny_trainer("/data/tiny", steps=40))
-    workspace.wait_phase("tiny", "Succeeded")
+    return workspace.wait_phase("tiny", "Succeeded")
+
+
+@pytest.fixture(scope="module")
+def served(workspace: Workspace, trained: Status) -> Status:
+    assert trained["artifact"]["uri"] == "pvc://data/tiny/model"
     submit(workspace, "chat", engine={"name": "transformers"}, upgradeDeadlineSeconds=60)
     return wait(workspace, "chat", ready)
 
@@ -129,8 +135,9 @@ def test_a_killed_ray_head_is_recovered_from_without_help(
     assert clusters(workspace) == before
 
 
-def test_vllm_answers_through_a_ray_service(workspace: Workspace, served: Status) -> None:
-    workspace.kubectl("delete", "isvc", "chat", "--cascade=foreground", "--timeout=180s")
+def test_vllm_answers_through_a_ray_service(workspace: Workspace, trained: Status) -> None:
+    gone = ("--cascade=foreground", "--timeout=180s", "--ignore-not-found")
+    workspace.kubectl("delete", "isvc", "chat", *gone)
     # Eager: compiling kernels takes two cores minutes.
     engine = {"name": "vllm", "contextLength": 128, "kvCacheTokens": 2048, "maxConcurrency": 4}
     submit(workspace, "vllm", engine={**engine, "extraArgs": {"enforce-eager": True}})
@@ -138,4 +145,4 @@ def test_vllm_answers_through_a_ray_service(workspace: Workspace, served: Status
     status = wait(workspace, "vllm", ready)
 
     assert answers(workspace, status)
-    assert status["model"]["digest"] == workspace.status("tiny")["artifact"]["digest"]
+    assert status["model"]["digest"] == trained["artifact"]["digest"]
