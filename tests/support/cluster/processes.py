@@ -140,7 +140,7 @@ def _spawn(component: Component, log: Path) -> int:
     for file in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
             if int(file.name) > STDERR:
-                os.set_inheritable(int(file.name), False)
+                os.set_inheritable(int(file.name), False)  # noqa: FBT003 - takes no keywords
     return os.posix_spawn(
         component.argv[0],
         component.argv,
