@@ -97,6 +97,11 @@ class Watching:
                 self.seen.append(wanted)
 
 
+def idle_without_pods(body: dict[str, Any]) -> bool:
+    status = body["status"]
+    return status.get("phase") == "Idle" and status["replicas"]["current"] == 0
+
+
 @pytest.fixture(scope="module")
 def loaded(workspace: Workspace) -> Workspace:
     create_loader(workspace)
@@ -114,8 +119,7 @@ def test_from_one_to_three_to_one_to_none_and_back(loaded: Workspace) -> None:
         little = service.load(0.6, 60)
         service.until(lambda body: body["spec"]["replicas"] == 1)
         records += little.records()
-        idle = service.until(lambda body: body["status"].get("phase") == "Idle")
-        assert service.pods() == [] or idle["status"]["replicas"]["current"] == 0
+        idle = service.until(idle_without_pods)
         records += service.load(1, 3).records()
         again = service.ready()
 
