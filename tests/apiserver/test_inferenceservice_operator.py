@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from flagscale_api import keys
 from support.inference_services import SPEC
@@ -19,6 +20,8 @@ from support.train_jobs import TRAINER
 pytestmark = pytest.mark.usefixtures("crds")
 TIMEOUT_S = 60
 SAMPLES = ("full", "huggingface")
+ON_PODS = {"runtime": "pods", "upgradeDeadlineSeconds": None}
+"""This control plane has no KubeRay; pods of Ray are admitted in the end-to-end tests."""
 CHILDREN = ("deployments", "services", "poddisruptionbudgets")
 
 
@@ -269,11 +272,12 @@ async def test_pod_security_restricted_admits_what_every_sample_becomes(
 ) -> None:
     label = "pod-security.kubernetes.io/warn=restricted"
     kubectl("label", "namespace", cluster.namespace, label)
-    samples = [f"{ROOT}/crds/samples/inferenceservice-{name}.yaml" for name in SAMPLES]
+    paths = [ROOT / "crds/samples" / f"inferenceservice-{name}.yaml" for name in SAMPLES]
+    samples = [merged(yaml.safe_load(p.read_text()), {"spec": ON_PODS}) for p in paths]
 
     async with operating(kubeconfig, cluster.namespace, tmp_path / "log", elect=False):
         for sample in samples:
-            assert kubectl("apply", "-n", cluster.namespace, "-f", sample).returncode == 0
+            assert kubectl.apply(sample, cluster.namespace).returncode == 0
         wait(lambda: len(cluster.children()) == 9, cluster.children)
 
     for component in ("full-engine", "full-gateway", "hub-model-engine"):
