@@ -1,0 +1,1 @@
+"""What agents need around a model: tools that are found by what they do."""
