@@ -65,7 +65,7 @@ class Tool:
             msg = f"tool {name!r}: unknown field, got {sorted(unknown)}; leave it out"
             raise ValueError(msg)
         found = (*parameters, *schema_parameters(input_schema or {}))
-        cleaned = {key: _clean_field(key, value) for key, value in other.items()}
+        cleaned: Any = {key: _clean_field(key, value) for key, value in other.items()}
         tool = cls(
             name=clean(name, NAME_CHARACTERS),
             description=clean(description, TEXT_CHARACTERS),
@@ -81,7 +81,7 @@ class Tool:
         return tool
 
     def text_digest(self) -> str:
-        """Digest of all that is embedded; fields carry their length, so they cannot run together."""
+        """Digest of all that is embedded; fields carry their length, so none run together."""
         digest = hashlib.sha256()
         pairs = [text for one in self.parameters for text in (one.name, one.description)]
         for part in (self.name, self.description, self.server, self.category, *self.tags, *pairs):
@@ -104,10 +104,10 @@ def schema_parameters(schema: Mapping[str, Any], depth: int = SCHEMA_DEPTH) -> l
     properties = schema.get("properties")
     if not isinstance(properties, Mapping):
         return found
-    for name, inner in properties.items():
+    for name, value in properties.items():
         if len(found) >= PARAMETERS:
             break
-        inner = inner if isinstance(inner, Mapping) else {}
+        inner = value if isinstance(value, Mapping) else {}
         found.append(Parameter(str(name), str(inner.get("description") or "")))
         nested = inner.get("items") if isinstance(inner.get("items"), Mapping) else inner
         if depth > 1 and isinstance(nested, Mapping):
@@ -118,7 +118,7 @@ def schema_parameters(schema: Mapping[str, Any], depth: int = SCHEMA_DEPTH) -> l
     return found[:PARAMETERS]
 
 
-def _clean_field(name: str, value: Any) -> Any:
+def _clean_field(name: str, value: Any) -> object:  # noqa: ANN401 - checked by its field's name
     match name:
         case "tags":
             return tuple(clean(tag, NAME_CHARACTERS) for tag in tuple(value)[:EXAMPLES])

@@ -2,8 +2,10 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from flagscale_workloads.agent.tool_match.tool import Tool
 from flagscale_workloads.agent.tool_match.views import VERSION, Vectors, combine, views
 
 CHUNK = 256
+T = TypeVar("T")
 _SCHEMA = "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID"
 
 
@@ -61,32 +64,27 @@ class VectorStore:
             self._db.close()
 
 
-def tool_vectors(
-    tools: Sequence[Tool],
-    encoder: Encoder,
-    store: VectorStore,
-    told: Callable[[int, int], None] = lambda done, total: None,
-) -> Vectors:
+def tool_vectors(tools: Sequence[Tool], encoder: Encoder, store: VectorStore) -> Vectors:
     """One row per tool, from the store or embedded now and stored.
 
     Raises:
         Exception: whatever the encoder raises.
     """
-    keys = [f"{encoder.model_id}/{VERSION}/{tool.text_digest()}" for tool in tools]
-    known = store.get(list(dict.fromkeys(keys)))
-    unknown = {key: tool for key, tool in zip(keys, tools, strict=True) if key not in known}
-    pending = list(unknown.items())
-    for start in range(0, len(pending), CHUNK):
-        part = pending[start : start + CHUNK]
-        rows = embed([tool for _, tool in part], encoder)
-        fresh = {key: row for (key, _), row in zip(part, rows, strict=True)}
-        store.put(fresh)
-        # What was rounded by the store must not differ from what is computed.
-        known |= {key: row.astype(np.float16).astype(np.float32) for key, row in fresh.items()}
-        told(start + len(part), len(pending))
-    if not keys:
-        return np.zeros((0, encoder.dimensions), np.float32)
-    return np.stack([known[key] for key in keys])
+    named = [f"{encoder.model_id}/{VERSION}/{tool.text_digest()}" for tool in tools]
+    known = _known(dict(zip(named, tools, strict=True)), encoder, store, embed)
+    return _stacked([known[key] for key in named], encoder)
+
+
+def text_vectors(texts: Sequence[str], encoder: Encoder, store: VectorStore) -> Vectors:
+    """One row per text, kept in the same way.
+
+    Raises:
+        Exception: whatever the encoder raises.
+    """
+    named = [f"{encoder.model_id}/text/{sha256(text.encode()).hexdigest()}" for text in texts]
+    keys = dict(zip(named, texts, strict=True))
+    known = _known(keys, encoder, store, lambda part, one: one.encode(part))
+    return _stacked([known[key] for key in named], encoder)
 
 
 def embed(tools: Sequence[Tool], encoder: Encoder) -> Vectors:
@@ -96,3 +94,29 @@ def embed(tools: Sequence[Tool], encoder: Encoder) -> Vectors:
     rows = encoder.encode(list(distinct))
     short, full, name = (rows[[distinct[v[i]] for v in texts]] for i in range(3))
     return combine(short, full, name)
+
+
+def _known(
+    wanted: Mapping[str, T],
+    encoder: Encoder,
+    store: VectorStore,
+    encode: Callable[[Sequence[T], Encoder], Vectors],
+) -> dict[str, Vectors]:
+    known = store.get(list(wanted))
+    pending = [(key, one) for key, one in wanted.items() if key not in known]
+    for start in range(0, len(pending), CHUNK):
+        part = pending[start : start + CHUNK]
+        rows = encode([one for _, one in part], encoder)
+        # Rounded as the store does it, so that a restart changes no score.
+        fresh = {key: _halved(row) for (key, _), row in zip(part, rows, strict=True)}
+        store.put(fresh)
+        known |= fresh
+    return known
+
+
+def _halved(row: Vectors) -> Vectors:
+    return row.astype(np.float16).astype(np.float32)
+
+
+def _stacked(rows: Sequence[Vectors], encoder: Encoder) -> Vectors:
+    return np.stack(rows) if rows else np.zeros((0, encoder.dimensions), np.float32)
