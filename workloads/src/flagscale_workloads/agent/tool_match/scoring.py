@@ -25,6 +25,7 @@ WEIGHTS: Final[Mapping[Tier, Weights]] = {
 }
 """Per tier, by name of the arm; chosen on the tune halves of the development sets."""
 CLAUSE_WEIGHT: Final = 0.8
+SAME_COSINE: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ def dense_scores(snapshot: Snapshot, arm: str, query: Vectors, allowed: Mask) ->
     where = np.True_ if every else allowed
     high = raw.max(axis=1, initial=-1.0, where=where, keepdims=True)
     low = raw.min(axis=1, initial=1.0, where=where, keepdims=True)
-    return ArmScores(raw, np.asarray((raw - low) / np.maximum(high - low, 1e-6), np.float32))
+    spread = high - low
+    scaled = np.where(spread < SAME_COSINE, 1, (raw - low) / np.maximum(spread, SAME_COSINE))
+    return ArmScores(raw, scaled.astype(np.float32))
 
 
 def name_scores(snapshot: Snapshot, text: str, allowed: Mask) -> ArmScores:
@@ -88,7 +91,7 @@ def fuse(arms: Mapping[str, ArmScores], weights: Weights) -> Scores:
 def combine_clauses(rows: Scores) -> Scores:
     """The whole query's row and its best clause's."""
     if len(rows) == 1:
-        return rows[0]
+        return np.asarray(rows[0], np.float32)
     best = rows[1:].max(axis=0)
     return np.asarray((rows[0] + CLAUSE_WEIGHT * best) / (1 + CLAUSE_WEIGHT), np.float32)
 
