@@ -1,5 +1,6 @@
 """What the matcher is compared with: BM25, MiniLM alone, static vectors alone, the old formula."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import bm25s
@@ -11,6 +12,7 @@ from flagscale_workloads.agent.tool_match.vectors import text_vectors
 from flagscale_workloads.agent.tool_match.views import Vectors
 from perf.tool_sets import rank
 
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 Rankings = list[list[str]]
 # Words that made a category of the old matcher; any other category scored 0.5.
 CATEGORY_WORDS: Mapping[str, tuple[str, ...]] = {

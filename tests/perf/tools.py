@@ -111,7 +111,7 @@ def mean(values: Any) -> float:
 
 
 def evaluate_pool(sets: Sequence[ToolSet], store: VectorStore) -> dict[str, float]:
-    """All tools in one index, some requests of each set; equal tools of other sets count as wrong."""
+    """All tools in one index, some requests of each set; equal tools elsewhere count as wrong."""
     tools = {f"{one.name}/{i}": tool for one in sets for i, tool in one.tools.items()}
     queries = {
         one.name: [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flagscale_workloads.agent.tool_match.confidence import Evidence
 from flagscale_workloads.agent.tool_match.scoring import Tier
 from flagscale_workloads.agent.tool_match.tool import Tool
 
@@ -31,6 +32,8 @@ class Hit:
     parts: Mapping[str, Part]
     clause: str
     """The clause of the request that it fits best; the whole when there is one."""
+    evidence: Evidence
+    """What `confidence` was made of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """How likely a hit answers the request, from raw scores: the fused one only ranks.
 
-A logistic function per tier, fitted by `tests/perf/tools_tune.py` on the tune halves of the
+A logistic function per tier, fitted by `tests/perf/tool_confidence.py` on the tune halves of the
 development sets and on requests that no tool of the pool answers.
 """
 
@@ -42,8 +42,8 @@ class Logistic:
 
 
 CALIBRATION: Final[Mapping[Tier, Logistic]] = {
-    "transformer": Logistic(-5.0, {"dense": 4.0, "static": 3.0, "coverage": 2.0, "lead": 4.0}),
-    "static": Logistic(-5.0, {"static": 6.0, "coverage": 2.0, "lead": 4.0}),
-    "lexical": Logistic(-3.0, {"coverage": 4.0, "lead": 3.0}),
+    "transformer": Logistic(-3.45, {"dense": 2.22, "static": 2.11, "lead": 4.33}),
+    "static": Logistic(-3.32, {"static": 3.85, "lead": 4.09}),
+    "lexical": Logistic(-2.46, {"coverage": 2.36, "lead": 3.06}),
     "names": Logistic(-2.0, {"names": 2.0}),
 }

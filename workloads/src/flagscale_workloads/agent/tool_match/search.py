@@ -162,7 +162,7 @@ def _hits(snapshot: Snapshot, scored: Scored, places: list[int]) -> list[Hit]:
         )
         tool, score = snapshot.row(place).tool, float(scored.fused[place])
         sure = CALIBRATION[scored.tier](evidence)
-        found.append(Hit(tool, score, sure, parts, scored.texts[clause]))
+        found.append(Hit(tool, score, sure, parts, scored.texts[clause], evidence))
     return found
 
 
