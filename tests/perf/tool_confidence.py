@@ -27,8 +27,8 @@ TIERS = {
     "static": (("static",), ("static", "lead")),
     "lexical": ((), ("coverage", "lead")),
 }
-# Coverage is left out where vectors answer: beside them its factor comes out negative, and more words
-# in common must never make a hit less sure.
+# Coverage is left out where vectors answer: beside them its factor comes out negative, and more
+# words in common must never make a hit less sure.
 HITS = 5
 QUERIES = 150
 RIDGE = 1e-3

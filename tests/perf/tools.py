@@ -20,6 +20,7 @@ import numpy as np
 
 from flagscale_workloads.agent import MiniLmEncoder, StaticEncoder, Tool, ToolMatcher, VectorStore
 from perf.ranges import report
+from perf.tool_confidence import honesty, measured
 from perf.tool_rivals import Rankings, by_bm25, by_old_formula, by_vectors
 from perf.tool_sets import Query, ToolSet, quality, read_sets
 
@@ -139,7 +140,7 @@ def evaluate_pool(sets: Sequence[ToolSet], store: VectorStore) -> dict[str, floa
 
 def speed(store: Path) -> dict[str, float]:
     """Latency, memory and time to index by size, each in a process of its own."""
-    figures = {}
+    figures: dict[str, float] = {}
     for size in SIZES:
         command = [sys.executable, "-m", "perf.tool_speed", str(size), str(SETS), str(store)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -164,6 +165,8 @@ def main() -> int:
     store = VectorStore(path)
     sets = read_sets(SETS, "test", QUERIES)
     figures = {**evaluate(sets, store), **evaluate_pool(sets, store)}
+    figures |= honesty(measured("test", SETS, ("dense", "static")))
+    say(f"abstained: {figures['abstained_unanswerable_percent']:.0f} % of what no tool answers")
     store.close()
     return report("tools", rounded({**figures, **speed(path)}))
 

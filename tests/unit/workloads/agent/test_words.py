@@ -25,7 +25,7 @@ def test_a_request_for_two_things_has_two_clauses() -> None:
     asked = "Find a flight to Rome, then book a cheap hotel"
 
     assert clauses(asked) == ("Find a flight to Rome", "book a cheap hotel")
-    assert clauses("查询北京的天气，然后给张三发送邮件") == ("查询北京的天气", "给张三发送邮件")
+    assert clauses("查询北京的天气\uff0c然后给张三发送邮件") == ("查询北京的天气", "给张三发送邮件")
 
 
 @pytest.mark.parametrize("asked", ["Show salt and pepper", "weather", "", "one two three four"])

@@ -11,7 +11,7 @@ from typing import Final
 
 from flagscale_workloads.agent.tool_match.scoring import Tier
 
-ABSTAIN_BELOW: Final = 0.1
+ABSTAIN_BELOW: Final = 0.12
 """Where the best hit is less likely than this, the matcher says that no tool fits."""
 
 

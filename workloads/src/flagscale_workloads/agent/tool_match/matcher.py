@@ -20,7 +20,7 @@ from flagscale_workloads.agent.tool_match.snapshot import Snapshot
 from flagscale_workloads.agent.tool_match.tool import Tool, clean
 from flagscale_workloads.agent.tool_match.vectors import VectorStore
 
-DEADLINE_S = 0.1
+DEADLINE_S = 0.5
 RESULTS = 4096
 QUERY_CHARACTERS = 4096
 MOST_HITS = 100
@@ -168,7 +168,7 @@ class ToolMatcher:
         """Every category, how many tools it has, and how many of them were learned."""
         return summarize(self._snapshot)
 
-    def learn_categories(self, min_similarity: float = 0.5) -> Mapping[str, str]:
+    def learn_categories(self, min_similarity: float = 0.35) -> Mapping[str, str]:
         """Give tools without a category that of the nearest centroid; returns key to category.
 
         `min_similarity` is a cosine; what is farther from all stays without.
