@@ -84,8 +84,11 @@ def old_score(query: str, vector: Vectors, tool: Tool, row: Vectors) -> float:
     asked = set(lowered.split())
     own = set(f"{tool.name} {tool.description}".lower().split())
     overlap = len(asked & own) / max(len(asked), 1)
-    words = CATEGORY_WORDS.get(tool.category.lower())
-    category = 0.5 if words is None else float(any(word in lowered for word in words))
+    categories = {
+        name: float(any(word in lowered for word in words))
+        for name, words in CATEGORY_WORDS.items()
+    }
+    category = categories.get(tool.category.lower(), 0.5)
     a, b = vector[None], row[None]
     a, b = (
         a / np.linalg.norm(a, axis=1, keepdims=True),

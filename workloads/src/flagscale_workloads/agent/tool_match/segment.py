@@ -11,6 +11,8 @@ from flagscale_workloads.agent.tool_match.lexical import Document, Postings
 from flagscale_workloads.agent.tool_match.tool import Tool
 from flagscale_workloads.agent.tool_match.views import Vectors, unit
 
+BLOCK_ROWS = 512
+"""Of 384 floats: what a core's second-level cache holds."""
 EXAMPLES_THAT_COUNT = 3
 """Fewer say more about chance than about a tool: measured, one example hurts."""
 
@@ -70,12 +72,26 @@ class Dense:
 
     def cosines(self, query: Vectors) -> Vectors:
         """Similarity of each query row to each tool: its vector, or its best example if nearer."""
-        out = np.asarray(query @ self.tools.T, np.float32)
+        out = products(self.tools, query)
         if len(self.owners):
-            best = np.maximum.reduceat(query @ self.examples.T, self.starts, axis=1)
+            best = np.maximum.reduceat(products(self.examples, query), self.starts, axis=1)
             own = out[:, self.owners]
             out[:, self.owners] = np.maximum(own, (own + best) / 2)
         return out
+
+
+def products(matrix: Vectors, query: Vectors) -> Vectors:
+    """Each query row with each row of the matrix.
+
+    A product of few rows with many packs the whole matrix first, which at 10,000 tools takes ten
+    times as long as products with vectors; block by block, memory is read once for all rows.
+    """
+    out = np.empty((len(query), len(matrix)), np.float32)
+    for start in range(0, len(matrix), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        for row, vector in zip(out, query, strict=True):
+            np.dot(matrix[block], vector, out=row[block])
+    return out
 
 
 @dataclass(frozen=True, slots=True)
