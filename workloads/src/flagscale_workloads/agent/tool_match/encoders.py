@@ -54,6 +54,9 @@ class MiniLmEncoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # An arena keeps the most that any batch took: 300 MiB for 15 % of the time to index.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
         # A waiting thread must not burn the core that other requests need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
@@ -112,10 +115,14 @@ class MiniLmEncoder:
 
 
 class StaticEncoder:
-    """Word vectors without a network (WordLlama, 256 dimensions): a sum of rows of a table."""
+    """Word vectors without a network (WordLlama): a mean of rows of a table.
 
-    model_id = "wordllama-l2-supercat-256"
-    dimensions = 256
+    The first half of each row is used: it was trained to stand alone, and beside words it ranks
+    better than the whole, in half the time.
+    """
+
+    model_id = "wordllama-l2-supercat-128"
+    dimensions = 128
 
     def __init__(self) -> None:
         from safetensors.numpy import load_file
@@ -123,7 +130,8 @@ class StaticEncoder:
 
         # Only files of the package are read: its own loader looks for them on a hub.
         folder = Path(str(resources.files("wordllama")))
-        (self._table,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
+        (table,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
+        self._table = table[:, : self.dimensions].copy()
         tokenizers = folder / "tokenizers"
         self._tokenizer: Any = Tokenizer.from_file(
             str(tokenizers / "l2_supercat_tokenizer_config.json")

@@ -18,8 +18,8 @@ from flagscale_workloads.agent.tool_match.views import Vectors
 Tier = Literal["transformer", "static", "lexical", "names"]
 Weights = Mapping[str, float]
 WEIGHTS: Final[Mapping[Tier, Weights]] = {
-    "transformer": {"dense": 0.4, "static": 0.3, "lexical": 0.3},
-    "static": {"static": 0.6, "lexical": 0.4},
+    "transformer": {"dense": 0.45, "static": 0.3, "lexical": 0.25},
+    "static": {"static": 0.65, "lexical": 0.35},
     "lexical": {"lexical": 1.0},
     "names": {"names": 1.0},
 }
