@@ -60,7 +60,7 @@ def allowed(tool: Tool, where: Filter) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(changes=changes, where=filters, merge_rows=st.sampled_from((0, 3, 512)))
 def test_an_index_grown_by_changes_scores_as_one_built_at_once(
     changes: list[tuple[list[Tool], list[Tool]]], where: Filter, merge_rows: int
@@ -82,7 +82,7 @@ def test_an_index_grown_by_changes_scores_as_one_built_at_once(
     built.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(some=st.lists(tools, max_size=20), where=filters, k=st.integers(1, 5))
 def test_filters_come_before_the_cut(some: list[Tool], where: Filter, k: int) -> None:
     matcher = matcher_of(some)
@@ -96,7 +96,7 @@ def test_filters_come_before_the_cut(some: list[Tool], where: Filter, k: int) ->
     matcher.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(some=st.lists(tools, max_size=12), query=st.text(min_size=1, max_size=60))
 def test_any_text_is_answered_in_bounds(some: list[Tool], query: str) -> None:
     matcher = matcher_of(some)

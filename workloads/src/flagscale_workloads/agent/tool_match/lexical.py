@@ -110,7 +110,8 @@ def _saturated(frequency: float) -> float:
 class Postings:
     """Rows and weights of each term, one after the other."""
 
-    starts: NDArray[np.int64]
+    starts: Sequence[int]
+    """Where each term's rows begin; plain integers, which are read one at a time."""
     rows: Rows
     weights: Scores
     size: int
@@ -125,19 +126,19 @@ class Postings:
         rows = np.repeat(np.arange(len(documents), dtype=np.int32), lengths)
         order = np.argsort(ids, kind="stable")
         counts = np.bincount(ids) if ids.size else np.zeros(0, np.int64)
-        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        starts = [0, *np.cumsum(counts).tolist()]
         return cls(starts, rows[order], weights[order], len(documents))
 
     def frequency(self, term: int) -> int:
         """In how many documents it is."""
         if term + 1 >= len(self.starts):
             return 0
-        return int(self.starts[term + 1] - self.starts[term])
+        return self.starts[term + 1] - self.starts[term]
 
     def add_scores(self, term: int, weight: float, out: Scores) -> None:
         """Add a term's part to every document that has it."""
         if term + 1 < len(self.starts):
-            part = slice(int(self.starts[term]), int(self.starts[term + 1]))
+            part = slice(self.starts[term], self.starts[term + 1])
             # A document has a term once, so no row is lost.
             out[self.rows[part]] += weight * self.weights[part]
 
