@@ -89,7 +89,7 @@ def old_score(query: str, vector: Vectors, tool: Tool, row: Vectors) -> float:
         for name, words in CATEGORY_WORDS.items()
     }
     category = categories.get(tool.category.lower(), 0.5)
-    a, b = vector[None], row[None]
+    a, b = np.array(vector[None]), np.array(row[None])
     a, b = (
         a / np.linalg.norm(a, axis=1, keepdims=True),
         b / np.linalg.norm(b, axis=1, keepdims=True),
