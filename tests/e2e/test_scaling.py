@@ -19,6 +19,8 @@ SIMULATOR = {
 }
 LIMITS = {"minReplicas": 0, "maxReplicas": 3, "targetConcurrency": 2, "scaleDownDelaySeconds": 15}
 TIMEOUT_S = 240
+READ = "import urllib.request as u, sys; print(u.urlopen(sys.argv[1]).read().decode())"
+ANSWERED = "flagscale_requests_total"
 SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}}
 
 
@@ -65,6 +67,16 @@ class Service:
         selector += f"app.kubernetes.io/component={component}"
         names = self.workspace.kubectl("get", "pods", "-l", selector, "-o", "name")
         return [name.removeprefix("pod/") for name in names.split()]
+
+    def answered(self) -> float:
+        """Requests that the gateway has answered so far."""
+        text = self.workspace.python(READ, self.url() + "/metrics")
+        counts = [line for line in text.splitlines() if line.startswith(ANSWERED)]
+        return sum(float(line.rpartition(" ")[2]) for line in counts if "/v1/" in line)
+
+    def until_asked(self, before: float) -> None:
+        """The driver needs some seconds to start: until it gets its first answers."""
+        self.until(lambda _: self.answered() > before + 3)
 
     def load(self, rate_per_s: float, duration_s: float, **how: Any) -> ClusterLoad:
         base = {"model": self.name, "arrivals": "constant", "stream": False}
@@ -180,8 +192,9 @@ def restart_the_operator(service: Service) -> None:
     ],
 )
 def test_under_load_no_request_is_lost(served: Service, change: Callable[[Service], None]) -> None:
-    before = served.pods()
+    before, answered = served.pods(), served.answered()
     load = served.load(3, 60, max_tokens=8, prompt_words=8, path="/v1/completions")
+    served.until_asked(answered)
     change(served)
     served.ready(replicas=2)
     records = load.records()
