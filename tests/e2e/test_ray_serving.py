@@ -11,13 +11,16 @@ from support.steady_load import steady_load
 from support.workspace import Status, Workspace, tiny_trainer
 
 ASK = """
-import sys, urllib.request
+import sys, urllib.error, urllib.request
 headers = {'content-type': 'application/json'}
 request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), headers)
-with urllib.request.urlopen(request, timeout=60) as answer:
-    print(answer.read().decode())
+try:
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        print(answer.read().decode())
+except urllib.error.HTTPError as error:
+    sys.exit(f"{error.code} {error.read().decode()}")
 """
-HELLO = {"messages": [{"role": "user", "content": "In the beginning"}], "max_tokens": 8}
+PROMPT = {"prompt": "In the beginning", "max_tokens": 8}
 FROM_JOB = {"trainJobRef": {"name": "tiny"}}
 
 
@@ -55,7 +58,8 @@ def workers(workspace: Workspace) -> list[str]:
 
 
 def answers(workspace: Workspace, status: Status) -> bool:
-    said = workspace.python(ASK, status["url"] + "/chat/completions", json.dumps(HELLO))
+    # Not chat: the tokenizer of a model that was trained from nothing has no chat template.
+    said = workspace.python(ASK, status["url"] + "/completions", json.dumps(PROMPT))
     return bool(json.loads(said)["usage"]["completion_tokens"])
 
 
