@@ -72,8 +72,8 @@ cluster-down: setup ## Stop it and remove its traces
 cluster-status: setup ## What runs
 	@$(RUN) -m support.cluster status
 
-images: setup ## Build the images (only what changed) and load them into the cluster
-	@$(RUN) -m support.images load all
+images: setup ## Build the images (only what changed) and load them into the cluster, in place of older ones
+	@$(RUN) -m support.images prune all
 
 install: cluster-up images ## Charts into the cluster
 	@$(RUN) -m support.demo install
