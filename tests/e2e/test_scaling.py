@@ -156,7 +156,12 @@ def served(loaded: Workspace) -> Service:
 def llama(**engine: Any) -> dict[str, Any]:
     return {
         "model": {"trainJobRef": {"name": "tiny"}, "file": "model-q8_0.gguf"},
-        "engine": {"name": "llamacpp", "extraArgs": {"n_threads": 1}, **engine},
+        "engine": {
+            "name": "llamacpp",
+            "quantization": "q8_0",
+            "extraArgs": {"n_threads": 1},
+            **engine,
+        },
         "replicas": 2,
         "resources": SMALL,
     }
