@@ -9,7 +9,7 @@ import pytest
 
 from support.cluster_load import ClusterLoad, create_loader, lost
 from support.load import Load
-from support.workspace import Status, Workspace, tiny_trainer
+from support.workspace import Status, Workspace
 
 VOLUME = {"volume": {"claimName": "data"}}
 # An answer takes 1.6 s, however many there are.
@@ -141,35 +141,20 @@ def test_from_one_to_three_to_one_to_none_and_back(loaded: Workspace) -> None:
 
 @pytest.fixture(scope="module")
 def served(loaded: Workspace) -> Service:
-    """llama.cpp serves the GGUF of a TrainJob, without a word about its image."""
-    training = tiny_trainer("/data/tiny", steps=40)
-    training["trainer"]["output"]["gguf"] = "q8_0"
-    loaded.submit("tiny", **training)
-    copied = "cp -r /data/tiny /data/other"
-    service = Service(loaded, "llama", **llama())
-    loaded.wait_phase("tiny", "Succeeded")
-    loaded.kubectl("exec", "files", "--", "sh", "-c", copied)
+    """Two engine pods, and another model to go over to."""
+    loaded.kubectl("exec", "files", "--", "mkdir", "-p", "/data/other")
+    service = Service(loaded, "steady", **steady())
     service.ready(replicas=2)
     return service
 
 
-def llama(**engine: Any) -> dict[str, Any]:
+def steady(*, path: str = ".", **engine: Any) -> dict[str, Any]:
     return {
-        "model": {"trainJobRef": {"name": "tiny"}, "file": "model-q8_0.gguf"},
-        "engine": {
-            "name": "llamacpp",
-            "quantization": "q8_0",
-            "extraArgs": {"n_threads": 1},
-            **engine,
-        },
+        "model": {"volume": {"claimName": "data", "path": path}},
+        "engine": {**SIMULATOR, **engine},
         "replicas": 2,
         "resources": SMALL,
     }
-
-
-def another_model() -> dict[str, Any]:
-    volume = {"claimName": "data", "path": "other/model"}
-    return llama() | {"model": {"volume": volume, "file": "model-q8_0.gguf"}}
 
 
 def kill_a_pod(service: Service) -> None:
@@ -187,8 +172,8 @@ def restart_the_operator(service: Service) -> None:
     "change",
     [
         pytest.param(kill_a_pod, id="a pod is killed"),
-        pytest.param(lambda s: s.apply(**another_model()), id="another model"),
-        pytest.param(lambda s: s.apply(**llama(contextLength=128)), id="an engine argument"),
+        pytest.param(lambda s: s.apply(**steady(path="other")), id="another model"),
+        pytest.param(lambda s: s.apply(**steady(seed=1)), id="an engine argument"),
         pytest.param(restart_the_operator, id="the operator restarts"),
     ],
 )
