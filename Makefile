@@ -52,7 +52,10 @@ chart: setup ## Helm charts
 serving: setup ## The gateway over simulated engines: faults, load, hostile clients
 	@$(PYTEST) tests/serving
 
-engines: setup ## Real vLLM, SGLang and llama.cpp, each in its own environment
+fuzz: setup ## Over 5,000 generated requests at the gateway
+	@FUZZ_EXAMPLES=1250 $(PYTEST) -s tests/serving/test_hostile_clients.py -k generated
+
+engines: setup ## One conformance suite over all engines, real ones in their own environments
 	@$(PYTEST) tests/engines
 
 e2e: setup install ## Real cluster, real pods, real training
@@ -69,8 +72,8 @@ cluster-down: setup ## Stop it and remove its traces
 cluster-status: setup ## What runs
 	@$(RUN) -m support.cluster status
 
-images: setup ## Build the images (only what changed) and load them into the cluster
-	@$(RUN) -m support.images load all
+images: setup ## Build the images (only what changed) and load them into the cluster, in place of older ones
+	@$(RUN) -m support.images prune all
 
 install: cluster-up images ## Charts into the cluster
 	@$(RUN) -m support.demo install
@@ -81,5 +84,5 @@ demo: install ## kubectl apply -f trainjob.yaml, followed to its end
 bench: setup ## Figures: make bench BENCH=operator
 	@PYTHONPATH=tests $(PY) -m perf.$(BENCH)
 
-.PHONY: help setup fmt lint crds unit training apiserver chart serving engines e2e test cluster-up cluster-down \
+.PHONY: help setup fmt lint crds unit training apiserver chart serving fuzz engines e2e test cluster-up cluster-down \
 	cluster-status images install demo bench

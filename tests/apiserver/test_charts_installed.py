@@ -61,6 +61,8 @@ def test_pod_security_admits_the_operator(kubectl: Kubectl) -> None:
         ("list", "inferenceservices.flagscale.dev", "default", "yes"),
         ("patch", "inferenceservices.flagscale.dev/status", "default", "yes"),
         ("patch", "inferenceservices.flagscale.dev", "default", "no"),
+        ("patch", "inferenceservices.flagscale.dev/scale", "default", "yes"),
+        ("delete", "horizontalpodautoscalers.autoscaling", "default", "yes"),
         ("create", "deployments.apps", "default", "yes"),
         ("delete", "deployments.apps", "default", "no"),
         ("delete", "services", "default", "no"),
@@ -79,7 +81,7 @@ def test_the_operator_may_do_its_work_and_no_more(
     kubectl: Kubectl, verb: str, resource: str, where: str, answer: str
 ) -> None:
     kind, _, part = resource.partition("/")
-    which = [kind, f"--subresource={part}"] if part == "status" else [resource]
+    which = [kind, f"--subresource={part}"] if part in ("status", "scale") else [resource]
     done = kubectl("auth", "can-i", verb, *which, "-n", where, f"--as={ACCOUNT}")
     assert done.stdout.strip() == answer
 

@@ -14,8 +14,12 @@ from support.spec_schema import as_json, merged
 
 pytestmark = pytest.mark.usefixtures("crds")
 SAMPLES = sorted(ROOT.glob("crds/samples/**/inferenceservice*.yaml"))
-IMAGE = {"image": "team/llamacpp:1"}
-LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}, **IMAGE}
+LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}}
+HUB = {"volume": None, "huggingFace": {"repo": "acme/tiny", "revision": "main"}}
+
+
+def web(uri: str) -> dict[str, Any]:
+    return {"volume": None, "uri": uri}
 
 
 def service(spec: dict[str, Any], name: str = "svc") -> dict[str, Any]:
@@ -38,7 +42,8 @@ def refusal(kubectl: Kubectl, namespace: str, spec: dict[str, Any]) -> str:
     [
         ({"replica": 2}, 'unknown field "spec.replica"'),
         ({"engine": {"tensor": 2}}, 'unknown field "spec.engine.tensor"'),
-        ({"replicas": 0}, "spec.replicas: Invalid value: 0"),
+        ({"replicas": -1}, "spec.replicas: Invalid value: -1"),
+        ({"autoscaling": {"minReplicas": 1}}, "spec.autoscaling.maxReplicas: Required value"),
         ({"replicas": 65}, "spec.replicas: Invalid value: 65"),
         ({"engine": {"name": "triton"}}, "spec.engine.name: Unsupported value"),
         ({"engine": {"name": None}}, "spec.engine.name: Required value"),
@@ -65,13 +70,32 @@ def test_a_bad_field_is_refused_by_its_path(
         ({"model": {"volume": {"path": "a/../b"}}}, "spec.model.volume.path", "may not leave"),
         ({"model": {"file": "m.gguf"}}, "spec.model.file", "is needed for engine llamacpp"),
         ({"engine": {"name": "llamacpp"}}, "spec.model.file", "is needed for engine llamacpp"),
-        (LLAMACPP | {"image": None}, "spec.image", "is needed for engine llamacpp"),
-        ({"engine": {"name": "vllm"}}, "spec.engine.name", "use transformers, llamacpp, simulator"),
+        (
+            {"autoscaling": {"maxReplicas": 2}, "replicas": 2},
+            "spec.replicas",
+            "the autoscaler's",
+        ),
+        (
+            {"autoscaling": {"minReplicas": 3, "maxReplicas": 2}},
+            "spec.autoscaling.minReplicas",
+            "exceeds maxReplicas",
+        ),
+        ({"engine": {"name": "sglang"}}, "spec.engine.name", "not offered yet; use transformers"),
+        ({"runtime": "rayservice", "replicas": 0}, "spec.replicas", "set spec.runtime to pods"),
+        (
+            {"runtime": "rayservice", "autoscaling": {"maxReplicas": 2}},
+            "spec.autoscaling",
+            "set spec.runtime to pods",
+        ),
         ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device", "cpu only"),
         ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel", "raise spec.replicas"),
         ({"engine": {"pipelineParallel": 2}}, "spec.engine.pipelineParallel", "raise spec.repl"),
         ({"engine": {"kvCacheFraction": 0.5}}, "spec.engine.kvCacheFraction", "remove it"),
-        ({"engine": {"kvCacheTokens": 64}}, "spec.engine.kvCacheTokens", "or use simulator"),
+        (
+            {"engine": {"kvCacheTokens": 64}},
+            "spec.engine.kvCacheTokens",
+            "or use vllm or simulator",
+        ),
         ({"engine": {"quantization": "q8_0"}}, "spec.engine.quantization", "or use llamacpp"),
         (
             {"engine": {"speculative": {"method": "ngram"}}},
@@ -82,6 +106,13 @@ def test_a_bad_field_is_refused_by_its_path(
         (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "spec.engine.quantization", "f16"),
         (merged(LLAMACPP, {"engine": {"maxConcurrency": 2}}), "spec.engine.maxConcurrency", "one"),
         ({"podTemplate": {"labels": {"a b": "c"}}}, "spec.podTemplate.labels", "keys must be"),
+        ({"model": {**HUB, "uri": "s3://b/m"}}, "spec.model", "exactly one of trainJobRef"),
+        ({"model": web("https://h/m")}, "spec.model.uri", "has no folders"),
+        ({"model": web("https://h/m.tar")}, "spec.model.sha256", "is needed for an https URI"),
+        ({"model": {**HUB, "sha256": "0" * 64}}, "spec.model.sha256", "is needed for an https"),
+        ({"model": {**HUB, "s3": {}}}, "spec.model.s3", "is for s3:// URIs only"),
+        ({"model": web("s3://b/m.gguf")}, "spec.model.file", "must be the name of the file"),
+        ({"model": {"cache": {"claimName": "c"}}}, "spec.model.cache", "is about downloads"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from flagscale_api import keys
 from support.inference_services import SPEC
@@ -18,6 +19,9 @@ from support.train_jobs import TRAINER
 
 pytestmark = pytest.mark.usefixtures("crds")
 TIMEOUT_S = 60
+SAMPLES = ("full", "huggingface")
+ON_PODS = {"runtime": "pods", "upgradeDeadlineSeconds": None}
+"""This control plane has no KubeRay; pods of Ray are admitted in the end-to-end tests."""
 CHILDREN = ("deployments", "services", "poddisruptionbudgets")
 
 
@@ -158,6 +162,30 @@ async def test_an_engine_that_ends_is_told_with_its_last_words(
     assert "/models/models/tiny/model" in model["lastFailure"]["message"]
 
 
+async def test_a_model_that_is_not_there_is_told_with_what_to_do(
+    kubectl: Kubectl, kubeconfig: Path, cluster: Cluster, tmp_path: Path
+) -> None:
+    source = {"volume": None, "huggingFace": {"repo": "acme/none", "revision": "main"}}
+    words = "spec.model.huggingFace acme/none@main: does not exist; correct repo"
+    told = json.dumps({"reason": "ModelNotFound", "message": words})
+    ended = {"exitCode": 1, "reason": "Error", "message": told}
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    status = pod_status(ready=False, state=waiting)
+    (engine,) = status["containerStatuses"]
+    crashed = {"waiting": {"reason": "CrashLoopBackOff"}}
+    download = {"name": "download", "state": crashed, "lastState": {"terminated": ended}}
+    status["initContainerStatuses"] = [{**engine, **download}]
+
+    async with operating(kubeconfig, cluster.namespace, tmp_path / "log", elect=False):
+        submit(kubectl, cluster.namespace, merged(SPEC, {"model": source}))
+        cluster.wait_for("Starting")
+        cluster.run_pods("engine", status)
+        cluster.wait_for("ModelNotFound")
+
+    assert cluster.status()["model"]["lastFailure"]["message"] == words
+    assert cluster.status()["phase"] == "Failed"
+
+
 async def test_a_foreign_child_is_named_left_alone_and_waited_for(
     kubectl: Kubectl, kubeconfig: Path, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -244,14 +272,16 @@ async def test_pod_security_restricted_admits_what_every_sample_becomes(
 ) -> None:
     label = "pod-security.kubernetes.io/warn=restricted"
     kubectl("label", "namespace", cluster.namespace, label)
-    full = ROOT / "crds/samples/inferenceservice-full.yaml"
+    paths = [ROOT / "crds/samples" / f"inferenceservice-{name}.yaml" for name in SAMPLES]
+    samples = [merged(yaml.safe_load(p.read_text()), {"spec": ON_PODS}) for p in paths]
 
     async with operating(kubeconfig, cluster.namespace, tmp_path / "log", elect=False):
-        assert kubectl("apply", "-n", cluster.namespace, "-f", str(full)).returncode == 0
-        wait(lambda: len(cluster.children()) == 5, cluster.children)
+        for sample in samples:
+            assert kubectl.apply(sample, cluster.namespace).returncode == 0
+        wait(lambda: len(cluster.children()) == 9, cluster.children)
 
-    for component in ("engine", "gateway"):
-        body = cluster.get("deployments", f"full-{component}")
+    for component in ("full-engine", "full-gateway", "hub-model-engine"):
+        body = cluster.get("deployments", component)
         again = {k: body[k] for k in ("apiVersion", "kind", "spec")}
         again["metadata"] = {"name": f"copy-{component}"}
         done = kubectl.apply(again, cluster.namespace, "--dry-run=server")

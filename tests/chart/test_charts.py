@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flagscale_operator.kube.kinds import PROGRESS_SERVICE_NAME
+from flagscale_operator.kube.kinds import METRICS_API_SERVICE_NAME, PROGRESS_SERVICE_NAME
+from flagscale_operator.progress.external_metrics import GROUP_VERSION
 from flagscale_operator.settings import Settings, load_settings
 from support.helm import CHARTS, KUBE_VERSION, NAMESPACE, Helm
 
@@ -56,10 +57,12 @@ def test_the_chart_makes_what_was_reviewed(helm: Helm, case: str) -> None:
         ("image.repository=", "repository"),
         ("trainer.image=", "image"),
         ("serving.image=", "image"),
+        ("serving.llamacppImage=", "llamacppImage"),
         ("serving.pullPolicy=Sometimes", "pullPolicy"),
         ("watchNamespaces={A_b}", "watchNamespaces"),
         ("watchNamespaces={a,a}", "watchNamespaces"),
         ("resources.cpu=1", "cpu"),
+        ("metricsApi.register=maybe", "register"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm: Helm, value: str, where: str) -> None:
@@ -133,6 +136,26 @@ def test_the_progress_service_is_the_leaders_to_fill(helm: Helm) -> None:
     url = Settings(namespace=NAMESPACE).effective_progress_url
     host = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
     assert url == f"https://{host}:{service['spec']['ports'][0]['port']}"
+
+
+def test_the_load_metrics_are_registered_at_the_progress_server(helm: Helm) -> None:
+    objects = helm.objects("flagscale")
+    api = only(objects, "APIService")
+    service = only(objects, "Service", PROGRESS_SERVICE_NAME)
+    assert api["metadata"]["name"] == METRICS_API_SERVICE_NAME
+    assert f"{api['spec']['group']}/{api['spec']['version']}" == GROUP_VERSION
+    # The operator fills in its own authority; nobody is trusted blindly until then.
+    assert not {"caBundle", "insecureSkipTLSVerify"} & set(api["spec"])
+    assert api["spec"]["service"] == {
+        "name": service["metadata"]["name"],
+        "namespace": service["metadata"]["namespace"],
+        "port": service["spec"]["ports"][0]["port"],
+    }
+
+
+def test_another_products_metrics_api_is_left_alone(helm: Helm) -> None:
+    kinds = [o["kind"] for o in helm.objects("flagscale", "--set", "metricsApi.register=false")]
+    assert "APIService" not in kinds
 
 
 def test_the_metrics_service_selects_the_operators_pods(helm: Helm) -> None:

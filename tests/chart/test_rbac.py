@@ -6,6 +6,18 @@ from support.helm import NAMESPACE, Helm
 
 ROLES = ("Role", "ClusterRole")
 Right = tuple[str, str, str, tuple[str, ...]]
+# A role of Kubernetes itself: read whose certificate the front proxy shows.
+READ_FRONT_PROXY = ("", "configmaps", "get", ("extension-apiserver-authentication",))
+FRONT_PROXY: dict[str, Any] = {
+    "rules": [
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "verbs": ["get"],
+            "resourceNames": ["extension-apiserver-authentication"],
+        }
+    ]
+}
 NARROW = ("--set", f"watchNamespaces={{team-a,{NAMESPACE}}}")
 
 
@@ -32,6 +44,7 @@ def granted(role: dict[str, Any]) -> set[Right]:
 def bound(objects: list[dict[str, Any]]) -> dict[str | None, set[Right]]:
     """Rights by the namespace they hold in; None: everywhere."""
     roles = {(o["kind"], o["metadata"]["name"]): o for o in objects if o["kind"] in ROLES}
+    roles["Role", "extension-apiserver-authentication-reader"] = FRONT_PROXY
     rights: dict[str | None, set[Right]] = {}
     for binding in (o for o in objects if o["kind"] in ("RoleBinding", "ClusterRoleBinding")):
         account = {"kind": "ServiceAccount", "name": rbac.NAME, "namespace": NAMESPACE}
@@ -46,7 +59,11 @@ def test_the_operator_has_the_rights_of_the_table_and_no_more(helm: Helm) -> Non
         scope="cluster", namespaced=False
     )
     at_home = wanted(scope="release", namespaced=True)
-    assert bound(helm.objects("flagscale")) == {None: everywhere, NAMESPACE: at_home}
+    assert bound(helm.objects("flagscale")) == {
+        None: everywhere,
+        NAMESPACE: at_home,
+        "kube-system": {READ_FRONT_PROXY},
+    }
 
 
 def test_watched_namespaces_narrow_the_rights(helm: Helm) -> None:
@@ -55,6 +72,7 @@ def test_watched_namespaces_narrow_the_rights(helm: Helm) -> None:
         None: wanted(scope="cluster", namespaced=False),
         "team-a": users,
         NAMESPACE: users | wanted(scope="release", namespaced=True),
+        "kube-system": {READ_FRONT_PROXY},
     }
 
 

@@ -1,4 +1,4 @@
-"""Each real engine, started once per run by its adapter; a missing one fails."""
+"""Each engine, started once per run by its adapter; a missing one fails."""
 
 import subprocess
 import sys
@@ -13,9 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from flagscale_api.v1alpha1.engine import EngineName, EngineSpec
 from flagscale_workloads.backends.adapter import BackendAdapter, Feature, MetricKind, Placement
 from flagscale_workloads.backends.registry import adapter_of
+from flagscale_workloads.backends.stored import stored_dtype
+from flagscale_workloads.serve.first_token import smallest_request
 from support.engine_process import EngineProcess, free_port, start_engine
 from support.engines import ENGINES, engine_python
 from support.tiny_model import tiny_gguf, tiny_model
+from support.tiny_pipeline import write_tiny_pipeline
 
 SERVED = "tiny"
 CONTEXT = 2048
@@ -24,17 +27,22 @@ NO_WHITESPACE = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 # With this parser a grammar holds calls to their schema; those that wrap calls in tags, such as
 # hermes, let a model of this size write white space within them forever.
 PARSER = "pythonic"
+# Engines that write text. None is told a dtype: auto has to be what the model says.
 CASES: dict[EngineName, dict[str, object]] = {
     # Compiling the graph of a tiny model takes longer than all that is tested with it.
-    "vllm": {"dtype": "float32", "maxConcurrency": 4, "kvCacheTokens": 8192,
+    "vllm": {"maxConcurrency": 4, "kvCacheTokens": 8192,
              "extraArgs": {"enforce-eager": True, "tool-call-parser": PARSER,
                            "structured-outputs-config": NO_WHITESPACE}},
-    "sglang": {"dtype": "float32", "maxConcurrency": 4, "kvCacheTokens": 8192,
+    "sglang": {"maxConcurrency": 4, "kvCacheTokens": 8192,
                "extraArgs": {"constrained-json-disable-any-whitespace": True,
                              "tool-call-parser": PARSER}},
     "llamacpp": {},
-    "transformers": {"dtype": "float32", "maxConcurrency": 4},
+    "transformers": {"maxConcurrency": 4},
+    "simulator": {"maxConcurrency": 4, "kvCacheTokens": 8192,
+                  "extraArgs": {"answer-tokens": CONTEXT}},
 }  # fmt: skip
+PICTURES: dict[EngineName, dict[str, object]] = {"diffusers": {"maxConcurrency": 4}}
+EVERY = (*CASES, *PICTURES)
 START_TIMEOUT_S = 400
 
 
@@ -50,6 +58,16 @@ class Served:
     def claims(self, feature: Feature) -> bool:
         return feature in self.adapter.features(self.spec, device="cpu")
 
+    @property
+    def smallest(self) -> tuple[str, bytes]:
+        """Path and body of the smallest request that makes it compute."""
+        return smallest_request(SERVED, self.adapter.capabilities_on("cpu"))
+
+    def wait_ready(self) -> float:
+        """Seconds until it has computed something."""
+        path, body = self.smallest
+        return self.process.wait_for_answer(path, body, timeout_s=START_TIMEOUT_S)
+
     def metric(self, kind: MetricKind) -> float:
         """Sum over the series of one neutral metric in a scrape of now."""
         assert self.adapter.metrics_path is not None
@@ -62,31 +80,47 @@ class Served:
 
 
 def spec_of(name: EngineName, **fields: object) -> EngineSpec:
-    common = {"name": name, "device": "cpu", "contextLength": CONTEXT, "seed": 7}
-    return EngineSpec.model_validate({**common, **CASES[name], **fields})
+    common = {"name": name, "device": "cpu", "seed": 7}
+    own = PICTURES[name] if name in PICTURES else {"contextLength": CONTEXT, **CASES[name]}
+    return EngineSpec.model_validate({**common, **own, **fields})
+
+
+def engines(*names: EngineName) -> pytest.MarkDecorator:
+    """Run a test with these; without this mark `engine` is each one that writes."""
+    return pytest.mark.parametrize("engine", names, indirect=True, scope="session")
 
 
 def start(name: EngineName, folder: Path, **fields: object) -> Served:
     adapter, spec, port = adapter_of(name), spec_of(name, **fields), free_port()
-    model = tiny_gguf() if name == "llamacpp" else tiny_model()
+    model = _model_for(name, folder)
     adapter.check_model(spec, model)
     python = engine_python(name) if name in ENGINES else Path(sys.executable)
-    placement = Placement(model=model, served_name=SERVED, port=port, device="cpu", python=python)
+    placement = Placement(model, SERVED, port, "cpu", python, stored_dtype=stored_dtype(model))
     url = f"http://127.0.0.1:{port}"
     process = start_engine(adapter.launch(spec, placement), url=url, log=folder / f"{name}.log")
     client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=300)
     return Served(adapter, spec, process, client)
 
 
+def _model_for(name: EngineName, folder: Path) -> Path:
+    if name == "llamacpp":
+        return tiny_gguf()
+    if name != "diffusers":
+        return tiny_model()
+    pipeline = folder / "pipeline"
+    write_tiny_pipeline(pipeline)
+    return pipeline
+
+
 @pytest.fixture(scope="session", params=CASES)
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """An engine that has generated a token; stopped with all that it started."""
+    """An engine that has computed something; stopped with all that it started."""
     served = start(request.param, tmp_path_factory.mktemp(request.param))
     try:
-        seconds = served.process.wait_for_token(SERVED, timeout_s=START_TIMEOUT_S)
-        print(f"\n{request.param}: first token after {seconds:.1f} s")
+        seconds = served.wait_ready()
+        print(f"\n{request.param}: ready after {seconds:.1f} s")
         yield served
     finally:
         served.client.close()

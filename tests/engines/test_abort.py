@@ -3,6 +3,8 @@
 import json
 import socket
 import time
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,9 +12,9 @@ import pytest
 from flagscale_workloads.backends.adapter import METRIC_KINDS
 from support.engine_process import wait_until
 
-from .conftest import SERVED, Served
+from .conftest import EVERY, SERVED, Served, engines
 
-LONG = {"model": SERVED, "prompt": "The", "max_tokens": 1800, "temperature": 0}
+LONG: Mapping[str, Any] = {"model": SERVED, "prompt": "The", "max_tokens": 1800, "temperature": 0}
 # SGLang looks every four seconds whether the client of a request that isn't streamed is there.
 ABORT_TIMEOUT_S = 15.0
 
@@ -35,11 +37,13 @@ def wait_running(engine: Served, count: int) -> None:
     wait_until(reached, timeout_s=ABORT_TIMEOUT_S, what=f"{count} running requests")
 
 
-def begin_and_hang_up(engine: Served) -> None:
+def begin_and_hang_up(
+    engine: Served, path: str = "/v1/completions", fields: Mapping[str, object] = LONG
+) -> None:
     """A request that isn't streamed, whose connection is closed while it runs."""
-    body = json.dumps(LONG).encode()
+    body = json.dumps(fields).encode()
     where = urlsplit(engine.process.url)
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: {where.netloc}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: {where.netloc}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((where.hostname, where.port)) as connection:
         connection.sendall(head.encode() + body)
@@ -74,6 +78,7 @@ def test_an_abandoned_stream_makes_room_for_the_next_request(engine: Served) -> 
     assert seconds_of(engine, max_tokens=4) < whole_s / 2
 
 
+@engines(*EVERY)
 def test_every_metric_alias_is_in_a_scrape(engine: Served) -> None:
     if engine.adapter.metrics_path is None:
         assert not engine.adapter.metric_aliases

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from .conftest import SERVED, Served
+from .conftest import EVERY, SERVED, Served, engines
 
 PROMPT = "The import statement"
 MESSAGES = [{"role": "user", "content": "What does the import statement do?"}]
@@ -17,10 +17,12 @@ def complete(engine: Served, **more: object) -> str:
     return str(answer.choices[0].text)
 
 
+@engines(*EVERY)
 def test_the_model_is_listed_by_its_served_name(engine: Served) -> None:
     assert [model.id for model in engine.client.models.list()] == [SERVED]
 
 
+@engines(*EVERY)
 def test_it_is_healthy(engine: Served) -> None:
     assert engine.process.get(engine.adapter.health_path)[0] == 200
 

@@ -6,26 +6,30 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
-from .conftest import CONTEXT, SERVED, Served
+from .conftest import CONTEXT, EVERY, SERVED, Served, engines
 
 
-def status_of(engine: Served, body: bytes) -> int:
+def status_of(engine: Served, body: bytes, path: str = "/v1/chat/completions") -> int:
     connection = http.client.HTTPConnection(urlsplit(engine.process.url).netloc, timeout=60)
     try:
         headers = {"Content-Type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", body, headers)
+        connection.request("POST", path, body, headers)
         return connection.getresponse().status
     finally:
         connection.close()
 
 
+@engines(*EVERY)
 def test_refusing_an_unknown_model_is_claimed_truly(engine: Served) -> None:
-    body = b'{"model": "other", "messages": [{"role": "user", "content": "a"}], "max_tokens": 1}'
-    assert (status_of(engine, body) == 404) == engine.claims("unknown_model")
+    path, body = engine.smallest
+    other = body.replace(SERVED.encode(), b"other")
+    assert (status_of(engine, other, path) == 404) == engine.claims("unknown_model")
 
 
+@engines(*EVERY)
 def test_refusing_a_malformed_body_is_claimed_truly(engine: Served) -> None:
-    refused = 400 <= status_of(engine, b'{"model": "tiny", ') < 500
+    path, _ = engine.smallest
+    refused = 400 <= status_of(engine, b'{"model": "tiny", ', path) < 500
     assert refused == engine.claims("malformed_body")
 
 

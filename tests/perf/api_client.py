@@ -1,9 +1,8 @@
 """The bare asyncio client that the operator is measured against."""
 
 import json
-import math
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,6 @@ import yaml
 from support.kube_access import client_ssl
 
 Manifest = dict[str, Any]
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """Nearest-rank percentile."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 class ApiClient:

@@ -16,11 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from perf.api_client import ApiClient, percentile
+from perf.api_client import ApiClient
 from perf.operator_process import OperatorProcess
 from perf.ranges import report
 from support.cluster import control_plane
 from support.install import install_crds
+from support.percentiles import percentile
 
 Figures = dict[str, float]
 JOBS = int(os.environ.get("JOBS", "1000"))

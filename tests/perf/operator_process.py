@@ -27,6 +27,17 @@ def free_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in sockets]
 
 
+def count_requests(metrics: str, *, reads: bool) -> float:
+    """API requests so far by the operator's metrics, without those of the Lease."""
+    total = 0.0
+    for labels, value in _REQUESTS.findall(metrics):
+        verb = _VERB.search(labels)
+        counts = verb and (reads or verb.group(1).lower() not in READ_VERBS)
+        if counts and 'resource="leases"' not in labels:
+            total += float(value)
+    return total
+
+
 class OperatorProcess:
     """A running operator with its metrics at hand."""
 
@@ -101,14 +112,7 @@ class OperatorProcess:
 
     async def _count(self, *, reads: bool) -> float:
         async with aiohttp.ClientSession() as session, session.get(self._metrics) as response:
-            text = await response.text()
-        total = 0.0
-        for labels, value in _REQUESTS.findall(text):
-            verb = _VERB.search(labels)
-            counts = verb and (reads or verb.group(1).lower() not in READ_VERBS)
-            if counts and 'resource="leases"' not in labels:
-                total += float(value)
-        return total
+            return count_requests(await response.text(), reads=reads)
 
     async def requests(self) -> float:
         """API requests so far, without those of the Lease."""

@@ -11,7 +11,7 @@ Ranges = Mapping[str, Mapping[str, Any]]
 _FILE = Path(__file__).parent / "ranges.yaml"
 
 
-def outside(figures: Mapping[str, float], ranges: Ranges) -> list[str]:
+def outside(figures: Mapping[str, Any], ranges: Ranges) -> list[str]:
     """One sentence per figure that is not where it should be, or is not there."""
     told = []
     for name, allowed in ranges.items():
@@ -23,7 +23,7 @@ def outside(figures: Mapping[str, float], ranges: Ranges) -> list[str]:
     return told
 
 
-def report(bench: str, figures: Mapping[str, float]) -> int:
+def report(bench: str, figures: Mapping[str, Any]) -> int:
     """Print what is out of range, then the figures as the last line; the exit code."""
     told = outside(figures, yaml.safe_load(_FILE.read_text()).get(bench, {}))
     for sentence in told:

@@ -8,7 +8,7 @@ from typing import cast
 
 import httptools
 
-from perf.api_client import percentile
+from support.percentiles import percentile
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ import uvloop
 from flagscale_workloads.serve.policies import C, Policy, RouteKey
 from perf.ranges import report
 from support.gateways import serving_simulators
-from support.load import Load, Record, drive, summarize
+from support.load import Load, Record, drive
+from support.load_summary import summarize
 
 ENGINES = 3
 # No multiple of the engines, or taking turns would give each its own.

@@ -1,5 +1,6 @@
 """A real engine as a process of its own, started by what its adapter says."""
 
+import json
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,12 +32,16 @@ class EngineProcess:
 
     def wait_for_token(self, served_name: str, *, timeout_s: float) -> float:
         """Seconds until the first generated token; AssertionError with the log's end if none."""
-        begun = time.monotonic()
         body = f'{{"model": "{served_name}", "prompt": "The", "max_tokens": 1}}'.encode()
-        while not self._answers("/v1/completions", body):
+        return self.wait_for_answer("/v1/completions", body, timeout_s=timeout_s)
+
+    def wait_for_answer(self, path: str, body: bytes, *, timeout_s: float) -> float:
+        """Seconds until a request is answered; AssertionError with the log's end if it is not."""
+        begun = time.monotonic()
+        while not self._answers(path, body):
             said = tail(self.log, 40)
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{said}"
-            assert time.monotonic() - begun < timeout_s, f"no token in {timeout_s} s:\n{said}"
+            assert time.monotonic() - begun < timeout_s, f"no answer in {timeout_s} s:\n{said}"
             time.sleep(POLL_S)
         return time.monotonic() - begun
 
@@ -53,6 +58,15 @@ class EngineProcess:
         """Status and body of a GET."""
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
+
+    def post(self, path: str, fields: Mapping[str, object]) -> bytes:
+        """Body of the answer to a POST; urllib.error.HTTPError for a status from 400 on."""
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(  # noqa: S310
+            self.url + path, data=json.dumps(fields).encode(), headers=headers
+        )
+        with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
+            return bytes(answer.read())
 
     def family(self) -> list[int]:
         """Pids of all processes with this engine's mark, zombies left out."""

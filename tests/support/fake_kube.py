@@ -101,6 +101,18 @@ class FakeKube:
         merged = {**known, "status": copy.deepcopy(manifest.get("status", {}))}
         return self._answer("apply_status", self._store(kind, identity, merged))
 
+    async def scale(
+        self, kind: KubeKind, namespace: str, name: str, replicas: int, *, version: str | None
+    ) -> None:
+        """See `Kube.scale`."""
+        identity = (kind.kind, namespace, name)
+        metadata = {"namespace": namespace, "name": name, "resourceVersion": version}
+        self._record("scale", identity, {"metadata": metadata, "spec": {"replicas": replicas}})
+        known = self._existing(kind, identity, "patch")
+        self._fence(kind, known, {"metadata": metadata})
+        spec = {**known.get("spec", {}), "replicas": replicas}
+        self._answer("scale", self._store(kind, identity, {**known, "spec": spec}))
+
     async def create(self, kind: KubeKind, manifest: Manifest) -> Manifest:
         """See `Kube.create`."""
         identity = self._identity(kind, manifest)

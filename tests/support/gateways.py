@@ -14,6 +14,7 @@ from flagscale_workloads.backends.registry import adapter_of
 from flagscale_workloads.serve.replicas import Replica
 from flagscale_workloads.serve.service import ServeEngine
 from support.raw_http import RawClient
+from support.scripted_engine import ScriptedEngine
 
 CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
@@ -33,6 +34,14 @@ class RunningGateway:
     def loads(self) -> list[int]:
         """Outstanding requests of each replica."""
         return [replica.outstanding for replica in self.service.replicas]
+
+    async def while_stalled(self, engine: ScriptedEngine) -> int:
+        """Bytes that a flooding engine has got rid of when it is held back."""
+        sent = -1
+        while not sent == engine.sent_bytes > 0:
+            sent = engine.sent_bytes
+            await asyncio.sleep(0.1)
+        return sent
 
     async def metric(self, start: str) -> float:
         """The value of the only series whose line starts so; 0 without one."""
@@ -55,7 +64,7 @@ async def running_gateway(*ports: int, **config: Any) -> AsyncIterator[RunningGa
     gateway = {"port": 0, "drainTimeoutSeconds": 1} | config.pop("gateway", {})
     parsed = ServeConfig.model_validate(settings | {"gateway": gateway} | config)
     service = ServeEngine(
-        parsed, adapter_of("simulator"), device="cpu", python=Path("/none"), environ={}
+        parsed, adapter_of(parsed.engine.name), device="cpu", python=Path("/none"), environ={}
     )
     port = await service.start_service()
     for number, engine in enumerate(ports):

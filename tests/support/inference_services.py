@@ -23,9 +23,12 @@ from support.train_jobs import at
 SPEC: dict[str, Any] = {
     "model": {"volume": {"claimName": "models", "path": "tiny/model"}},
     "engine": {"name": "transformers"},
+    "runtime": "pods",
 }
 FROM_JOB: dict[str, Any] = {"model": {"volume": None, "trainJobRef": {"name": "job"}}}
-CONTEXT = ServingContext(image="flagscale-serving:test")
+CONTEXT = ServingContext(
+    image="flagscale-serving:test", progress_url="https://progress", progress_ca="CA PEM"
+)
 
 
 def make_service(

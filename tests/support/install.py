@@ -20,6 +20,13 @@ def pytorchjob_crd(environ: dict[str, str]) -> Path:
     return module / "manifests" / "base" / "crds" / "kubeflow.org_pytorchjobs.yaml"
 
 
+def ray_crds(environ: dict[str, str]) -> list[Path]:
+    """The real CRDs of RayService and RayCluster, out of KubeRay's module."""
+    module = builds.module_folder(folders(environ).cache, BY_NAME["ray-operator"])
+    folder = module / "config" / "crd" / "bases"
+    return [folder / f"ray.io_{plural}.yaml" for plural in ("rayclusters", "rayservices")]
+
+
 def kubectl_path() -> Path:
     """kubectl of the project's environment."""
     return ROOT / ".venv" / "bin" / "kubectl"

@@ -1,6 +1,7 @@
 """Open-loop load: requests leave when they are due, whether or not others were answered.
 
 Every request gets a record, whatever became of it; a loss can't hide.
+Needs nothing of ours: it is also sent into pods as it stands.
 """
 
 import asyncio
@@ -9,8 +10,7 @@ import json
 import math
 import random
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -64,19 +64,6 @@ class Record:
     """First byte of the body."""
     tokens: int = 0
     """By the usage if there is one, else one per event with text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What all records say together; percentiles are of requests that were done."""
-
-    endings: Mapping[str, int]
-    statuses: Mapping[int, int]
-    rate_per_s: float
-    tokens_per_s: float
-    first_byte_s: Mapping[int, float]
-    total_s: Mapping[int, float]
-    most_late_s: float
 
 
 def arrival_times(load: Load) -> list[float]:
@@ -200,30 +187,6 @@ class _Request:
     def _begun(self) -> None:
         if self._first_byte_s is None:
             self._first_byte_s = time.monotonic() - self._left
-
-
-def summarize(records: Sequence[Record]) -> Summary:
-    """Counts, rates and percentiles 50, 90, 95 and 99."""
-    done = [record for record in records if record.ending == "done"]
-    end = max((r.due_s + r.late_s + r.total_s for r in records), default=0.0)
-    begin = min((r.due_s for r in records), default=0.0)
-    span = max(1e-9, end - begin)
-    return Summary(
-        endings=Counter(r.ending for r in records),
-        statuses=Counter(r.status for r in records if r.status is not None),
-        rate_per_s=len(done) / span,
-        tokens_per_s=sum(r.tokens for r in done) / span,
-        first_byte_s=_percentiles([r.first_byte_s for r in done if r.first_byte_s is not None]),
-        total_s=_percentiles([r.total_s for r in done]),
-        most_late_s=max((r.late_s for r in records), default=0.0),
-    )
-
-
-def _percentiles(values: Sequence[float]) -> dict[int, float]:
-    """Nearest rank; nothing for no values."""
-    ordered = sorted(values)
-    ranks = {p: math.ceil(len(ordered) * p / 100) - 1 for p in (50, 90, 95, 99)}
-    return {p: ordered[rank] for p, rank in ranks.items()} if ordered else {}
 
 
 def _body(load: Load, prompt: str) -> dict[str, Any]:

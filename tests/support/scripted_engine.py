@@ -15,16 +15,21 @@ class ScriptedEngine:
 
     ok: an answer; stream: three events and [DONE]; cut: a stream without its end; drop: closes
     before a byte; halves: closes within a body; 500: fails; hang: says nothing; endless: events
-    until the client goes away.
+    until the client goes away; flood: as many events as anybody takes.
     """
 
     script: list[str] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
+    connections: int = 0
+    """Open ones."""
+    sent_bytes: int = 0
+    """Of floods, as far as the other side has taken them."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        self.connections += 1
         try:
             while await self._one(reader, writer):
                 pass
@@ -33,6 +38,7 @@ class ScriptedEngine:
         except asyncio.CancelledError:
             return  # the test's loop ends; asyncio's stream server would report it as an error
         finally:
+            self.connections -= 1
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -69,6 +75,12 @@ class ScriptedEngine:
         elif action == "endless":
             writer.write(_STREAM_HEAD + _chunk(EVENT))
             await reader.readexactly(1)
+        elif action == "flood":
+            writer.write(_STREAM_HEAD)
+            while True:
+                writer.write(_chunk(EVENT * 1000))
+                await writer.drain()
+                self.sent_bytes += len(EVENT) * 1000
         elif action == "hang":
             await reader.readexactly(1)
         return action != "drop"

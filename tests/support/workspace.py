@@ -13,7 +13,7 @@ POLL_S = 0.5
 CLAIM = "data"
 
 
-def _pod(name: str, image: str, command: list[str]) -> dict[str, Any]:
+def restricted_pod(name: str, image: str, command: list[str]) -> dict[str, Any]:
     """A restricted pod with the claim at /data."""
     return {
         "apiVersion": "v1",
@@ -79,10 +79,10 @@ class Workspace:
         self.apply(claim)
         copy = ["python3", "/usr/share/flagscale/copy_corpus.py", "/data/corpus.txt"]
         stay = ["python3", "-c", "import signal; signal.pause()"]
-        self.apply(_pod("copy", self.images["corpus"], copy))
+        self.apply(restricted_pod("copy", self.images["corpus"], copy))
         self.kubectl("wait", "pod/copy", "--for=jsonpath={.status.phase}=Succeeded",
                      "--timeout=120s")  # fmt: skip
-        self.apply(_pod("files", self.images["corpus"], stay))
+        self.apply(restricted_pod("files", self.images["corpus"], stay))
         self.kubectl("wait", "pod/files", "--for=condition=Ready", "--timeout=120s")
 
     def delete(self) -> None:

@@ -42,6 +42,17 @@ def _column(column: PrinterColumn) -> dict[str, Any]:
     return {**entry, "priority": 1} if column.wide else entry
 
 
+def _subresources(kind: ResourceKind) -> dict[str, Any]:
+    if kind.scale is None:
+        return {"status": {}}
+    paths = {
+        "specReplicasPath": kind.scale.wanted,
+        "statusReplicasPath": kind.scale.current,
+        "labelSelectorPath": kind.scale.selector,
+    }
+    return {"status": {}, "scale": paths}
+
+
 def _root_schema(kind: ResourceKind) -> dict[str, Any]:
     text = (kind.spec_model.__doc__ or "").strip()
     return {
@@ -81,7 +92,7 @@ def custom_resource_definition(kind: ResourceKind) -> dict[str, Any]:
                     "name": keys.VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": _subresources(kind),
                     "additionalPrinterColumns": [_column(c) for c in kind.columns],
                     "schema": {"openAPIV3Schema": _root_schema(kind)},
                 }

@@ -15,13 +15,15 @@ class CelRule:
     `rule` is CEL over `self` (and `oldSelf` for transitions). `message` follows the house form
     `<path>: <what is wrong>; <what is allowed>`; `field_path` (JSONPath such as `.steps`) makes the
     API server name the field. `holds` says the same in Python, for files that never meet an API
-    server; transitions have none.
+    server; transitions have none. With `optional_old_self` a transition also holds for creation,
+    where `oldSelf.hasValue()` is false.
     """
 
     rule: str
     message: str
     field_path: str | None = None
     holds: Callable[[Any], bool] | None = None
+    optional_old_self: bool = False
 
 
 class ApiModel(BaseModel):
@@ -75,6 +77,15 @@ class PrinterColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where the scale subresource finds its figures in the object (JSON paths)."""
+
+    wanted: str
+    current: str
+    selector: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceKind:
     """What a CRD says besides its schema."""
 
@@ -86,3 +97,4 @@ class ResourceKind:
     spec_model: type[ApiModel]
     status_model: type[ApiModel]
     list_map_keys: tuple[str, ...] = ()
+    scale: ScalePaths | None = None

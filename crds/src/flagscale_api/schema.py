@@ -147,6 +147,8 @@ def validation(rule: CelRule) -> Schema:
     entry: Schema = {"rule": rule.rule, "message": rule.message}
     if rule.field_path:
         entry["fieldPath"] = rule.field_path
+    if rule.optional_old_self:
+        entry["optionalOldSelf"] = True
     return entry
 
 

@@ -15,6 +15,12 @@ def training_context(settings: Settings, ca_pem: str) -> RenderContext:
     )
 
 
-def serving_context(settings: Settings) -> ServingContext:
-    """For InferenceServices."""
-    return ServingContext(settings.serving_image, settings.serving_pull_policy)
+def serving_context(settings: Settings, ca_pem: str) -> ServingContext:
+    """For InferenceServices; `ca_pem` is the progress server's CA."""
+    return ServingContext(
+        image=settings.serving_image,
+        engine_images={"llamacpp": settings.llamacpp_image},
+        image_pull_policy=settings.serving_pull_policy,
+        progress_url=settings.effective_progress_url,
+        progress_ca=ca_pem,
+    )

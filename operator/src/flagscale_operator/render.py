@@ -72,8 +72,8 @@ def _serving(
 
 def run_render(file: Path, settings: Settings) -> int:
     """Print the rendered YAML; 1 with a sentence on stderr when the file is not usable."""
-    training = training_context(settings, "(the operator's CA certificate)")
-    contexts = RenderContexts(training, serving_context(settings))
+    ca_pem = "(the operator's CA certificate)"
+    contexts = RenderContexts(training_context(settings, ca_pem), serving_context(settings, ca_pem))
     try:
         documents = [d for d in yaml.safe_load_all(file.read_text()) if d]
         rendered = render_documents(documents, contexts)

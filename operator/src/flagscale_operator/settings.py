@@ -32,6 +32,9 @@ class Settings(BaseModel):
     serving_image: str = Field(
         default="flagscale-serving:latest", description="Image of serving pods."
     )
+    llamacpp_image: str = Field(
+        default="flagscale-llamacpp:latest", description="Image of serving pods for llamacpp."
+    )
     serving_pull_policy: str = Field(
         default="IfNotPresent",
         pattern="^(Always|IfNotPresent|Never)$",

@@ -19,6 +19,7 @@ from .errors import ClusterError
 from .health import healthy
 
 POLL_SECONDS = 0.1
+STDERR = 2
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,11 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _spawn(component: Component, log: Path) -> int:
+    # A lock that the caller holds by an open file would be held for as long as the component runs.
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if int(file.name) > STDERR:
+                os.set_inheritable(int(file.name), False)  # noqa: FBT003 - takes no keywords
     return os.posix_spawn(
         component.argv[0],
         component.argv,

@@ -20,6 +20,12 @@ def images(plan: ServerPlan) -> set[str]:
     return set(ctr(plan, "images", "list", "-q").split())
 
 
+def digests(plan: ServerPlan) -> dict[str, str]:
+    """Digest of what each reference names."""
+    rows = (line.split() for line in ctr(plan, "images", "list").splitlines()[1:])
+    return {row[0]: row[2] for row in rows if len(row) > 2}
+
+
 def load(plan: ServerPlan, archive: Path) -> None:
     """Import a docker or OCI archive (tar)."""
     ctr(plan, "images", "import", str(archive))

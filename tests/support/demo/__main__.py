@@ -89,7 +89,11 @@ def main() -> int:
     parser.add_argument("verb", choices=("install", "run"))
     verb = parser.parse_args().verb
     target = find_target()
-    roles = ("operator", "trainer", "serving") if verb == "install" else ("trainer", "corpus")
+    roles = (
+        ("operator", "trainer", "serving", "llamacpp")
+        if verb == "install"
+        else ("trainer", "corpus")
+    )
     try:
         images = build_images(*roles)
         if verb == "install":

@@ -36,6 +36,7 @@ def install_charts(target: Target, images: dict[str, str], *extra: str) -> None:
         "image.pullPolicy": "IfNotPresent",
         "trainer.image": images["trainer"],
         "serving.image": images["serving"],
+        "serving.llamacppImage": images["llamacpp"],
     }
     settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
     chart = str(ROOT / "charts" / "flagscale")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.cluster.commands import capture, run_logged
+from support.cluster.paths import folders
+from support.engines.wheel import LLAMA, llama_wheel
 
 from .roles import Image, Role, content_key, folder_parts
 
@@ -23,31 +25,43 @@ class Sources:
     requirements: bytes
     """Pinned and hashed requirements of the role's extra; empty without one."""
     further: bytes
-    """Those of both its extras; empty without a second one."""
+    """Those of all its extras; empty without further ones."""
+    engine: bytes
+    """Those of the engine's own environment; empty without one."""
     image: Image
 
 
 def read_sources(root: Path, role: Role, base: str) -> Sources:
     """Read the sources of a role and derive its image's name from their content."""
     requirements = locked_requirements(root, role.extra) if role.extra else b""
-    further = locked_requirements(root, role.extra, role.further) if role.further else b""
+    further = locked_requirements(root, role.extra, *role.further) if role.further else b""
+    engine = engine_requirements(root, role.engine) if role.engine else b""
     parts = [*folder_parts(root, f"images/{role.name}"), ("base", base.encode())]
     if role.extra:
         parts.append(("requirements", requirements))
         parts.append(("further", further))
+        parts.append(("engine", engine))
         parts.append(("pyproject.toml", (root / "pyproject.toml").read_bytes()))
         parts.append(("install.sh", (root / "images" / "install.sh").read_bytes()))
     for folder in role.sources:
         parts.extend(folder_parts(root, folder))
-    return Sources(root, role, requirements, further, Image(role.name, content_key(parts)))
+    return Sources(root, role, requirements, further, engine, Image(role.name, content_key(parts)))
 
 
 def locked_requirements(root: Path, *extras: str) -> bytes:
     """The requirements of extras as uv.lock has them, with hashes, without ourselves."""
-    export = ["uv", "export", "--frozen", "--no-emit-project", "--no-dev", "--quiet"]
     wanted = [word for extra in extras for word in ("--extra", extra)]
-    flags = [*wanted, "--no-annotate", "--no-header", "--project", str(root)]
-    return capture([*export, *flags]).encode()
+    return _export(root, "--no-dev", *wanted)
+
+
+def engine_requirements(root: Path, engine: str) -> bytes:
+    """What an engine's own lock says, with hashes, without the engine that we compile ourselves."""
+    return _export(root / "images" / "engines" / engine, "--no-emit-package", LLAMA)
+
+
+def _export(project: Path, *wanted: str) -> bytes:
+    export = ["uv", "export", "--frozen", "--no-emit-project", "--quiet", *wanted]
+    return capture([*export, "--no-annotate", "--no-header", "--project", str(project)]).encode()
 
 
 def write_context(sources: Sources, target: Path, log: Path) -> None:
@@ -58,6 +72,13 @@ def write_context(sources: Sources, target: Path, log: Path) -> None:
         (target / "requirements.txt").write_bytes(sources.requirements)
         if sources.further:
             (target / "further.txt").write_bytes(sources.further)
+        if sources.engine:
+            (target / "engine.txt").write_bytes(sources.engine)
+        if sources.role.engine == "llamacpp":
+            project = sources.root / "images" / "engines" / sources.role.engine
+            cache = folders(os.environ).cache
+            (target / "engine").mkdir()
+            shutil.copy(llama_wheel(project, cache=cache, log=log), target / "engine")
         build = ["uv", "build", "--wheel", "--quiet", "--out-dir", str(target), str(sources.root)]
         env = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}
         run_logged(build, log, "wheel", env=env)

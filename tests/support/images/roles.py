@@ -18,15 +18,24 @@ class Role:
     """The extra of the distribution to install; nothing of ours is installed without one."""
     sources: tuple[str, ...] = ()
     """Folders of the checkout whose content the image holds."""
-    further: str = ""
-    """An extra that is installed on top, so that the layer below is shared with other roles."""
+    further: tuple[str, ...] = ()
+    """Extras that are installed on top, so that the layer below is shared with other roles."""
+    engine: str = ""
+    """An engine of images/engines/ that the image holds, in an environment of its own."""
 
 
 ROLES = (
     Role("corpus"),
     Role("operator", "operator", ("crds/src", "operator/src")),
     Role("trainer", "trainer", ("crds/src", "workloads/src")),
-    Role("serving", "trainer", ("crds/src", "workloads/src"), further="serving"),
+    Role(
+        "serving",
+        "trainer",
+        ("crds/src", "workloads/src"),
+        further=("serving", "ray"),
+        engine="vllm",
+    ),
+    Role("llamacpp", "serving", ("crds/src", "workloads/src"), engine="llamacpp"),
 )
 BY_NAME = {role.name: role for role in ROLES}
 

@@ -148,9 +148,18 @@ def test_columns_point_at_fields(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CRDS)
 def test_status_is_a_subresource_and_the_category_is_ours(kind: str) -> None:
-    assert VERSIONS[kind]["subresources"] == {"status": {}}
+    assert VERSIONS[kind]["subresources"]["status"] == {}
     assert CRDS[kind]["spec"]["names"]["categories"] == ["flagscale"]
     assert ROOTS[kind]["required"] == ["spec"]
+
+
+def test_an_inference_service_can_be_scaled() -> None:
+    assert "scale" not in VERSIONS["TrainJob"]["subresources"]
+    assert VERSIONS["InferenceService"]["subresources"]["scale"] == {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas.current",
+        "labelSelectorPath": ".status.selector",
+    }
 
 
 def test_a_required_object_has_no_default_that_its_own_rules_refuse() -> None:

@@ -21,8 +21,7 @@ from support.spec_schema import as_json, draft_4, leaves, merged, paths, scalars
 SCHEMA = structural_schema(InferenceServiceSpec)
 VALIDATOR = jsonschema.Draft4Validator(draft_4(SCHEMA))
 SAMPLES = sorted(ROOT.glob("crds/samples/**/inferenceservice*.yaml"))
-IMAGE = {"image": "team/llamacpp:1"}
-LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}, **IMAGE}
+LLAMACPP = {"model": {"file": "m.gguf"}, "engine": {"name": "llamacpp"}}
 # They come with the engines that honour them.
 OF_OTHER_ENGINES = {".engine.kvCacheFraction", ".engine.speculative.draftModel"}
 
@@ -42,30 +41,59 @@ def test_the_samples_use_every_field() -> None:
 
 @pytest.mark.parametrize("engine", OFFERED_ENGINES)
 def test_the_table_of_offered_engines_is_what_their_adapters_say(engine: str) -> None:
-    offer, can = OFFERED_ENGINES[engine], adapter_of(engine).capabilities  # type: ignore[arg-type]
+    offer, adapter = OFFERED_ENGINES[engine], adapter_of(engine)  # type: ignore[arg-type]
+    can = adapter.capabilities_on("cpu") if offer.devices == ("cpu",) else adapter.capabilities
     assert set(offer.devices) == can.devices
     assert set(offer.settings) == can.settings
     assert set(offer.quantizations) == can.quantizations
 
 
+HUB = {"volume": None, "huggingFace": {"repo": "acme/tiny", "revision": "main"}}
+SHA256 = "0" * 64
+
+
+def web(uri: str, **more: Any) -> dict[str, Any]:
+    return {"model": {"volume": None, "uri": uri, **more}}
+
+
+REFUSED_DOWNLOADS: list[tuple[dict[str, Any], str]] = [
+    ({"model": {**HUB, "uri": "s3://b/m"}}, "spec.model: exactly one of"),
+    (web("https://h/model", sha256=SHA256), "spec.model.uri: an https server has no folders"),
+    (web("https://h/m.tar"), "spec.model.sha256: is needed for an https URI"),
+    (web("s3://b/m", sha256=SHA256), "spec.model.sha256: is needed"),
+    ({"model": {**HUB, "sha256": SHA256}}, "spec.model.sha256: is needed"),
+    (web("https://h/m.tar", sha256=SHA256, s3={"region": "x"}), "spec.model.s3: is for s3://"),
+    (web("https://h/m.gguf", sha256=SHA256), "spec.model.file: must be the name of the file"),
+    (
+        merged(LLAMACPP, web("s3://b/m.gguf", sha256=SHA256, file="n.gguf")),
+        "spec.model.file: must be the name of the file",
+    ),
+    ({"model": {"cache": {"claimName": "c"}}}, "spec.model.cache: is about downloads"),
+    ({"model": {"maxDownloadBytes": 1 << 30}}, "spec.model.maxDownloadBytes: is about downloads"),
+    ({"model": {"caSecretRef": {"name": "a", "key": "b"}}}, "spec.model.caSecretRef: is about"),
+]
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"trainJobRef": {"name": "j"}}}, "spec.model: exactly one of"),
     ({"model": {"volume": None}}, "spec.model: exactly one of"),
     ({"model": {"volume": {"path": "a/../../b"}}}, "spec.model.volume.path: may not leave"),
     ({"model": {"file": "m.gguf"}}, "spec.model.file: is needed for engine llamacpp"),
     ({"engine": {"name": "llamacpp"}}, "spec.model.file: is needed for engine llamacpp"),
-    (LLAMACPP | {"image": None}, "spec.image: is needed for engine llamacpp"),
-    ({"engine": {"name": "vllm"}}, "spec.engine.name: not offered yet; use transformers"),
+    ({"engine": {"name": "sglang"}}, "spec.engine.name: not offered yet; use transformers"),
+    ({"engine": {"name": "vllm", "quantization": "awq"}}, "vllm reads no such weights; use none"),
+    ({"upgradeDeadlineSeconds": 60}, "spec.upgradeDeadlineSeconds: is for runtime rayservice"),
+    ({"runtime": "rayservice", "autoscaling": {"maxReplicas": 2}}, "set spec.runtime to pods"),
+    ({"runtime": "rayservice", "replicas": 0}, "0 is for runtime pods alone"),
     ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device: this engine"),
     ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel: not supported"),
     ({"engine": {"pipelineParallel": 2}}, "spec.engine.pipelineParallel: not supported"),
     ({"engine": {"kvCacheFraction": 0.5}}, "spec.engine.kvCacheFraction: not supported"),
-    ({"engine": {"kvCacheTokens": 64}}, "remove it, or use simulator"),
-    ({"engine": {"quantization": "q8_0"}}, "remove it, or use llamacpp"),
+    ({"engine": {"kvCacheTokens": 64}}, "remove it, or use vllm or simulator"),
+    ({"engine": {"quantization": "q8_0"}}, "remove it, or use llamacpp or vllm"),
     ({"engine": {"speculative": {"method": "ngram"}}}, "spec.engine.speculative: not supported"),
     (merged(LLAMACPP, {"engine": {"dtype": "float16"}}), "spec.engine.dtype: not supported"),
-    (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "spec.engine.quantization: no engine"),
+    (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "llamacpp reads no such weights"),
     (merged(LLAMACPP, {"engine": {"maxConcurrency": 2}}), "llamacpp computes one request"),
+    *REFUSED_DOWNLOADS,
 ]
 
 
@@ -91,6 +119,31 @@ def test_a_path_may_be_the_root_or_lie_below_it(path: str) -> None:
     InferenceServiceSpec.model_validate(merged(SPEC, {"model": {"volume": {"path": path}}}))
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        HUB,
+        HUB | {"cache": {"claimName": "c"}, "maxDownloadBytes": 1 << 30},
+        web("s3://b/folder")["model"],
+        web("s3://b/m.tar.gz", sha256=SHA256, s3={"endpoint": "http://minio:9000"})["model"],
+        web("s3://b/m.tgz")["model"],
+        web("https://h:8443/a/m.tar", sha256=SHA256)["model"],
+    ],
+)
+def test_a_model_may_be_downloaded(model: dict[str, Any]) -> None:
+    InferenceServiceSpec.model_validate(merged(SPEC, {"model": model}))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://h/m.tar", "https://user:pw@h/m.tar", "https://h/m.tar?sig=1", "s3://b", "s3://b/",
+     "ftp://h/m.tar", "https://h/m .tar"],
+)  # fmt: skip
+def test_a_uri_is_https_or_s3_and_holds_no_secret(uri: str) -> None:
+    with pytest.raises(ValidationError, match=r"model\.uri"):
+        InferenceServiceSpec.model_validate(merged(SPEC, web(uri, sha256=SHA256)))
+
+
 def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     change: Any = value
     for name in reversed(path):
@@ -98,7 +151,7 @@ def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     return merged(SPEC, change)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_model_and_schema_refuse_the_same_values(data: st.DataObject) -> None:
     path, schema = data.draw(st.sampled_from(paths(SCHEMA)))

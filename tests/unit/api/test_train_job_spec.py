@@ -88,7 +88,7 @@ def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     return merged(TRAINER, change)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_model_and_schema_refuse_the_same_values(data: st.DataObject) -> None:
     path, schema = data.draw(st.sampled_from(SCALARS))

@@ -1,6 +1,7 @@
 import pytest
 
-from support.load import Load, Record, arrival_times, drive, prompts, summarize
+from support.load import Load, Record, arrival_times, drive, prompts
+from support.load_summary import summarize
 from support.simulator import MODEL, running_simulator
 
 

@@ -92,3 +92,15 @@ def test_a_process_that_ends_early_is_reported_with_its_last_words(supervisor: S
     supervisor.start(component)
     with pytest.raises(ClusterError, match=r"broken: ended early; see .*broken\.log\nno such flag"):
         supervisor.wait_healthy(component, 20)
+
+
+def test_a_component_inherits_no_file_that_the_caller_has_open(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - takes no keywords
+        supervisor.start(Component("sleeper", SLEEPER, ""))
+        pid = pid_of(supervisor, "sleeper")
+        opened = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+
+    assert str(tmp_path / "lock") not in opened

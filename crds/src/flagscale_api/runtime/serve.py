@@ -58,6 +58,12 @@ class QueueSpec(ApiModel):
     timeout_seconds: float = Field(
         default=30, gt=0, le=3600, description="Longest wait before 503 with Retry-After."
     )
+    hold_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="Longest wait while no replica is ready; unset: timeoutSeconds.",
+    )
 
 
 class GatewaySpec(ApiModel):
@@ -162,6 +168,16 @@ class DiscoverySpec(ApiModel):
     port: int = Field(ge=1, le=65535, description="Port of every replica.")
 
 
+class LoadReportSpec(ApiModel):
+    """Who is told how much is asked, so that it can change the number of replicas."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=1024)] = Field(
+        description="Where the load is posted to."
+    )
+    ca_file: AbsolutePath = Field(description="Certificate authority of that server.")
+    token_file: AbsolutePath = Field(description="Bearer token; read again for each post.")
+
+
 class ServeConfig(ApiModel):
     """One served model: `python -m flagscale_workloads.serve CONFIG`."""
 
@@ -177,3 +193,6 @@ class ServeConfig(ApiModel):
     gateway: GatewaySpec = Field(default_factory=GatewaySpec, description="The door.")
     health: HealthSpec = Field(default_factory=HealthSpec, description="Watching replicas.")
     auth: AuthSpec | None = Field(default=None, description="API keys; unset: none are asked for.")
+    load_report: LoadReportSpec | None = Field(
+        default=None, description="Telling the load; unset: nobody is told."
+    )

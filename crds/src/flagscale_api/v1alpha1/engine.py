@@ -55,7 +55,9 @@ class EngineSpec(ApiModel):
         description="Requests computed at the same time; unset: the engine's own default.",
     )
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
-        default="auto", description="Arithmetic type of the weights; auto: as the model says."
+        default="auto",
+        description="Arithmetic type of the weights; auto: as the model says, but float32 with "
+        "diffusers, and 16 bits for a float32 model with vllm and sglang on a GPU.",
     )
     quantization: Literal["none", "fp8", "awq", "gptq", "int8", "q8_0", "f16"] = Field(
         default="none",

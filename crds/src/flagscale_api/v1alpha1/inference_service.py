@@ -2,12 +2,13 @@
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, StringConstraints
 
 from flagscale_api.meta import ApiModel, CelRule
 from flagscale_api.runtime.serve import RoutingSpec, ServedName
+from flagscale_api.v1alpha1.autoscaling import AutoscalingSpec
 from flagscale_api.v1alpha1.common import (
     DnsSubdomain,
     ImageRef,
@@ -16,6 +17,15 @@ from flagscale_api.v1alpha1.common import (
     SecretKeyRef,
 )
 from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_api.v1alpha1.model_download import (
+    DEFAULT_MAX_BYTES,
+    DOWNLOAD_RULES,
+    HuggingFaceSource,
+    ModelCache,
+    ModelUri,
+    S3Settings,
+    Sha256,
+)
 from flagscale_api.v1alpha1.offered_engines import ENGINE_RULES
 
 RelativePath = Annotated[
@@ -24,6 +34,16 @@ RelativePath = Annotated[
 GgufName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][-._A-Za-z0-9]*\.gguf$", max_length=253)
 ]
+_SOURCES: Final = {
+    "trainJobRef": "train_job_ref",
+    "volume": "volume",
+    "huggingFace": "hugging_face",
+    "uri": "uri",
+}
+_ONE_SOURCE: Final = f"Exactly one of {', '.join(_SOURCES)}."
+Runtime = Literal["rayservice", "pods"]
+ON_PODS: Final = ("llamacpp", "simulator")
+"""Engines whose pods run without Ray unless the service says otherwise."""
 _UPWARDS: Final = "(^|/)[.][.](/|$)"
 
 
@@ -66,12 +86,43 @@ class ServedModelSpec(ApiModel):
     )
     train_job_ref: TrainJobRef | None = Field(
         default=None,
-        description="Serve the artifact of a TrainJob, once it has succeeded. "
-        "Exactly one of trainJobRef, volume.",
+        description=f"Serve the artifact of a TrainJob, once it has succeeded. {_ONE_SOURCE}",
     )
     volume: ModelVolume | None = Field(
         default=None,
-        description="Serve a model that lies on a claim. Exactly one of trainJobRef, volume.",
+        description=f"Serve a model that lies on a claim. {_ONE_SOURCE}",
+    )
+    hugging_face: HuggingFaceSource | None = Field(
+        default=None,
+        description=f"Download a model of the Hugging Face hub before it is served. {_ONE_SOURCE} "
+        "Of every download only safetensors, GGUF, JSON, tokenizer and text files are taken.",
+    )
+    uri: ModelUri | None = Field(
+        default=None,
+        description="Download a model before it is served: a .gguf file or a .tar, .tar.gz or .tgz "
+        f"archive by https:// or s3://, or a folder of s3://bucket/folder. {_ONE_SOURCE}",
+    )
+    sha256: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 of the file that uri names; https:// needs it.",
+    )
+    s3: S3Settings | None = Field(
+        default=None, description="Server and credentials of an s3:// URI; unset: AWS, anonymous."
+    )
+    ca_secret_ref: SecretKeyRef | None = Field(
+        default=None,
+        description="PEM certificate of the CA of the server to download from; unset: public CAs.",
+    )
+    cache: ModelCache | None = Field(
+        default=None,
+        description="Keep the download on a claim, so that no pod downloads it again; unset: each "
+        "new pod downloads it to its node.",
+    )
+    max_download_bytes: int | None = Field(
+        default=None,
+        ge=1 << 20,
+        le=1 << 50,
+        description=f"Largest download in bytes; unset: {DEFAULT_MAX_BYTES >> 30} GiB.",
     )
     file: GgufName | None = Field(
         default=None,
@@ -81,10 +132,13 @@ class ServedModelSpec(ApiModel):
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(
-            "has(self.trainJobRef) != has(self.volume)",
-            "spec.model: exactly one of trainJobRef and volume is needed; set one of them",
-            holds=lambda model: (model.train_job_ref is None) != (model.volume is None),
+            f"[{', '.join(f'has(self.{name})' for name in _SOURCES)}].filter(x, x).size() == 1",
+            f"spec.model: exactly one of {', '.join(_SOURCES)} is needed; set one of them",
+            holds=lambda model: (
+                sum(getattr(model, field) is not None for field in _SOURCES.values()) == 1
+            ),
         ),
+        *DOWNLOAD_RULES,
     )
 
 
@@ -132,12 +186,71 @@ class ServingPods(PodOverrides):
     )
 
 
+def _effective(spec: str) -> str:
+    """CEL: the runtime that a spec asks for, said or not."""
+    default = f"({spec}.engine.name in {list(ON_PODS)} ? 'pods' : 'rayservice')"
+    return f"(has({spec}.runtime) ? {spec}.runtime : {default})"
+
+
+RUNTIME_RULES: Final = (
+    CelRule(
+        f"{_effective('self')} == {_effective('oldSelf')}",
+        "spec.runtime: can't be changed (unset, the engine decides: pods for "
+        f"{' and '.join(ON_PODS)}, rayservice for others); make a service of another name",
+        ".runtime",
+    ),
+    CelRule(
+        f"!has(self.upgradeDeadlineSeconds) || {_effective('self')} == 'rayservice'",
+        "spec.upgradeDeadlineSeconds: is for runtime rayservice alone; remove it",
+        ".upgradeDeadlineSeconds",
+        holds=lambda spec: (
+            spec.upgrade_deadline_seconds is None or spec.effective_runtime == "rayservice"
+        ),
+    ),
+    CelRule(
+        f"!has(self.autoscaling) || {_effective('self')} == 'pods'",
+        "spec.autoscaling: is for runtime pods alone; set spec.runtime to pods",
+        ".autoscaling",
+        holds=lambda spec: spec.autoscaling is None or spec.effective_runtime == "pods",
+    ),
+    CelRule(
+        f"self.replicas > 0 || {_effective('self')} == 'pods'",
+        "spec.replicas: 0 is for runtime pods alone; set spec.runtime to pods",
+        ".replicas",
+        holds=lambda spec: spec.replicas > 0 or spec.effective_runtime == "pods",
+    ),
+)
+
+
 class InferenceServiceSpec(ApiModel):
     """Desired model service: engine pods behind one OpenAI-compatible door."""
 
     model: ServedModelSpec = Field(description="What is served.")
     engine: EngineSpec = Field(description="What computes: one engine process in each engine pod.")
-    replicas: int = Field(default=1, ge=1, le=64, description="Engine pods.")
+    runtime: Runtime | None = Field(
+        default=None,
+        description="What keeps the engine pods. rayservice: Ray Serve, by KubeRay's RayService; "
+        "pods: a Deployment. Unset: pods for llamacpp and simulator, rayservice for others. "
+        "Immutable.",
+    )
+    upgrade_deadline_seconds: int | None = Field(
+        default=None,
+        ge=60,
+        le=86400,
+        description="Runtime rayservice: how long a new revision may take to get ready; then the "
+        "revision before it is restored. Unset: 1380.",
+    )
+    replicas: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="Engine pods; 0 stops them (runtime pods). With spec.autoscaling it is the "
+        "autoscaler's, so leave it out.",
+    )
+    autoscaling: AutoscalingSpec | None = Field(
+        default=None,
+        description="Engine pods by load (runtime pods); unset: spec.replicas, always.",
+    )
     routing: RoutingSpec = Field(
         default_factory=RoutingSpec, description="Which engine pod answers a request."
     )
@@ -154,23 +267,29 @@ class InferenceServiceSpec(ApiModel):
         default_factory=ServingPods, description="Overrides of the pods."
     )
     image: ImageRef | None = Field(
-        default=None, description="Image of all pods; default: the operator's serving image."
+        default=None, description="Image of all pods; default: the operator's own for this engine."
     )
+
+    @property
+    def effective_runtime(self) -> Runtime:
+        """The runtime, said or not."""
+        return self.runtime or ("pods" if self.engine.name in ON_PODS else "rayservice")
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         *ENGINE_RULES,
+        *RUNTIME_RULES,
+        CelRule(
+            "oldSelf.hasValue() || !has(self.autoscaling) || self.replicas == 1",
+            "spec.replicas: is the autoscaler's while spec.autoscaling is set; remove it, and say "
+            "minReplicas and maxReplicas",
+            ".replicas",
+            optional_old_self=True,
+        ),
         CelRule(
             "(self.engine.name == 'llamacpp') == has(self.model.file)",
             "spec.model.file: is needed for engine llamacpp, and for no other; name a .gguf file "
             "in the model's folder, or use transformers",
             ".model.file",
             holds=lambda spec: (spec.engine.name == "llamacpp") == (spec.model.file is not None),
-        ),
-        CelRule(
-            "self.engine.name != 'llamacpp' || has(self.image)",
-            "spec.image: is needed for engine llamacpp, as the stock image is without it; name an "
-            "image with flagscale[serving] and llama-cpp-python[server]",
-            ".image",
-            holds=lambda spec: spec.engine.name != "llamacpp" or spec.image is not None,
         ),
     )

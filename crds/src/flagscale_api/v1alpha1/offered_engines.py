@@ -31,6 +31,21 @@ OFFERED_ENGINES: Final[Mapping[str, Offer]] = MappingProxyType(
             ("context_length", "max_concurrency", "quantization", "speculative", "seed"),
             ("none", "f16", "q8_0"),
         ),
+        # The stock image has its CPU build.
+        "vllm": Offer(
+            ("cpu",),
+            (
+                "context_length",
+                "max_concurrency",
+                "dtype",
+                "quantization",
+                "kv_cache_fraction",
+                "kv_cache_tokens",
+                "speculative",
+                "seed",
+            ),
+            ("none", "int8"),
+        ),
         "simulator": Offer(
             ("cpu",), ("context_length", "max_concurrency", "kv_cache_tokens", "seed")
         ),
@@ -68,7 +83,22 @@ def _setting_rule(setting: str) -> CelRule:
 
 
 _ON_CUDA: Final = [name for name, offer in OFFERED_ENGINES.items() if "cuda" in offer.devices]
-_READABLE: Final = sorted({q for offer in OFFERED_ENGINES.values() for q in offer.quantizations})
+
+
+def _weights_rule(engine: str, readable: tuple[str, ...]) -> CelRule:
+    """What an engine that reads quantized weights can read."""
+
+    def holds(spec: "InferenceServiceSpec") -> bool:
+        return spec.engine.name != engine or spec.engine.quantization in readable
+
+    return CelRule(
+        f"self.engine.name != '{engine}' || self.engine.quantization in {list(readable)}",
+        f"spec.engine.quantization: {engine} reads no such weights; use {', '.join(readable)}",
+        ".engine.quantization",
+        holds=holds,
+    )
+
+
 ENGINE_RULES: Final = (
     CelRule(
         f"self.engine.name in {list(OFFERED_ENGINES)}",
@@ -84,12 +114,10 @@ ENGINE_RULES: Final = (
         holds=lambda spec: spec.engine.device != "cuda" or spec.engine.name in _ON_CUDA,
     ),
     *map(_setting_rule, SETTINGS),
-    CelRule(
-        f"self.engine.quantization in {_READABLE}",
-        "spec.engine.quantization: no engine offered so far reads such weights; use "
-        f"{', '.join(_READABLE)}",
-        ".engine.quantization",
-        holds=lambda spec: spec.engine.quantization in _READABLE,
+    *(
+        _weights_rule(name, offer.quantizations)
+        for name, offer in OFFERED_ENGINES.items()
+        if "quantization" in offer.settings
     ),
     CelRule(
         "self.engine.name != 'llamacpp' || !has(self.engine.maxConcurrency) || "

@@ -8,17 +8,29 @@ from flagscale_api import keys
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.store import ObjectKey, ObjectStore, label_of, object_key
 from flagscale_operator.kube.kinds import (
+    CONTROLLER_REVISION,
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     INFERENCE_SERVICE,
     POD,
     POD_DISRUPTION_BUDGET,
     PYTORCH_JOB,
+    RAY_CLUSTER,
+    RAY_SERVICE,
     SERVICE,
     TRAIN_JOB,
     KubeKind,
 )
 
-SERVING_CHILDREN: Final = (DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET)
+SERVING_CHILDREN: Final = (
+    DEPLOYMENT,
+    SERVICE,
+    POD_DISRUPTION_BUDGET,
+    HORIZONTAL_POD_AUTOSCALER,
+    RAY_SERVICE,
+    RAY_CLUSTER,
+    CONTROLLER_REVISION,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from flagscale_operator.controller.view import ClusterView
 from flagscale_operator.edge.informer import run_informer
 from flagscale_operator.edge.login import kopf_connection
 from flagscale_operator.edge.reconcilers import make_reconcile
+from flagscale_operator.edge.serving_load import serving_load
 from flagscale_operator.edge.watch import Watch
 from flagscale_operator.kube.connection import Connection
 from flagscale_operator.kube.http import KubeHttp
-from flagscale_operator.kube.kinds import TRAIN_JOB
+from flagscale_operator.kube.kinds import INFERENCE_SERVICE, TRAIN_JOB, KubeKind
 from flagscale_operator.progress.board import ProgressBoard
 from flagscale_operator.progress.endpoint import publish_endpoint
 from flagscale_operator.progress.server import serve_progress
@@ -78,16 +79,20 @@ async def operate(
     """Work as the leader until cancelled; running reconciles are finished first."""
     view, queue = ClusterView(), KeyedQueue(observer=metrics)
     health.oldest_wait_s = queue.oldest_wait_s
-    kind = TRAIN_JOB.kind
-    board = ProgressBoard(on_change=lambda ns, name: queue.add(Key(kind, ns, name)), clock=utc_now)
+    board = ProgressBoard(on_change=_waking(queue, TRAIN_JOB), clock=utc_now)
     certificates = await ensure_certificates(
         kube, namespace=settings.namespace, pod_ip=settings.pod_ip, now=utc_now()
+    )
+    waking = _waking(queue, INFERENCE_SERVICE)
+    load = await serving_load(
+        kube, view, metrics, settings.namespace, certificates.ca_pem, waking, utc_now
     )
     reconcile = make_reconcile(
         settings,
         kube=kube,
         view=view,
         board=board,
+        load=load.board,
         metrics=metrics,
         ca_pem=certificates.ca_pem,
         clock=utc_now,
@@ -99,14 +104,16 @@ async def operate(
         port=settings.progress_port,
         on_post=metrics.progress_post,
         job_exists=lambda ns, name: view.train_jobs.get((ns, name)) is not None,
+        routes=load.routes,
+        client_ca_pem=load.client_ca_pem,
     ):
-        await publish_endpoint(
-            kube,
-            namespace=settings.namespace,
-            address=settings.pod_ip,
-            port=settings.progress_port,
-        )
+        where = {"namespace": settings.namespace, "address": settings.pod_ip}
+        await publish_endpoint(kube, **where, port=settings.progress_port)
         await _work(settings, connection, view, queue, reconcile, metrics, health)
+
+
+def _waking(queue: KeyedQueue, kind: KubeKind) -> Callable[[str, str], None]:
+    return lambda namespace, name: queue.add(Key(kind.kind, namespace, name))
 
 
 async def _work(

@@ -7,6 +7,7 @@ from flagscale_operator.contexts import serving_context, training_context
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.runner import Reconcile
 from flagscale_operator.controller.view import ClusterView
+from flagscale_operator.kinds.inference_service.load import LoadSource
 from flagscale_operator.kinds.inference_service.reconciler import InferenceServiceReconciler
 from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
 from flagscale_operator.kube.http import KubeHttp
@@ -31,6 +32,7 @@ def make_reconcile(
     kube: KubeHttp,
     view: ClusterView,
     board: ProgressBoard,
+    load: LoadSource,
     metrics: Metrics,
     ca_pem: str,
     clock: Clock,
@@ -55,8 +57,9 @@ def make_reconcile(
     services = InferenceServiceReconciler(
         kube=kube.managing_as(field_manager(INFERENCE_SERVICE)),
         view=view,
+        load=load,
         events=events,
-        context=serving_context(settings),
+        context=serving_context(settings, ca_pem),
         clock=clock,
     )
     return _by_kind(

@@ -28,6 +28,11 @@ class Kube(Protocol):
     async def apply_status(self, kind: KubeKind, manifest: Manifest) -> Manifest:
         """Server-side apply of the status subresource; a resourceVersion in it is a fence."""
 
+    async def scale(
+        self, kind: KubeKind, namespace: str, name: str, replicas: int, *, version: str | None
+    ) -> None:
+        """Set the replicas of a scale subresource; 409 when the object is not of that version."""
+
     async def create(self, kind: KubeKind, manifest: Manifest) -> Manifest:
         """Create; 409 when it exists."""
 

@@ -21,6 +21,7 @@ from flagscale_operator.kube.kinds import KubeKind
 
 OnRequest = Callable[[str, str, str, float], None]
 APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 JSON = "application/json"
 TIMEOUT_S = 30
 POOL = 64
@@ -122,6 +123,17 @@ class KubeHttp:
         return await self._send(
             "patch", "PATCH", kind, path, body=manifest, params=params, content_type=APPLY
         )
+
+    async def scale(
+        self, kind: KubeKind, namespace: str, name: str, replicas: int, *, version: str | None
+    ) -> None:
+        """See `Kube.scale`."""
+        path = kind.path(namespace, name) + "/scale"
+        body: Manifest = {"spec": {"replicas": replicas}}
+        if version:
+            body["metadata"] = {"resourceVersion": version}
+        params = {"fieldManager": self._field_manager}
+        await self._send("patch", "PATCH", kind, path, body=body, params=params, content_type=MERGE)
 
     async def create(self, kind: KubeKind, manifest: Manifest) -> Manifest:
         """See `Kube.create`."""

@@ -42,12 +42,22 @@ SERVICE: Final = KubeKind("", "v1", "Service", "services")
 POD_DISRUPTION_BUDGET: Final = KubeKind(
     "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"
 )
+HORIZONTAL_POD_AUTOSCALER: Final = KubeKind(
+    "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"
+)
+CONTROLLER_REVISION: Final = KubeKind("apps", "v1", "ControllerRevision", "controllerrevisions")
+RAY_SERVICE: Final = KubeKind("ray.io", "v1", "RayService", "rayservices")
+RAY_CLUSTER: Final = KubeKind("ray.io", "v1", "RayCluster", "rayclusters")
 SECRET: Final = KubeKind("", "v1", "Secret", "secrets")
+CONFIG_MAP: Final = KubeKind("", "v1", "ConfigMap", "configmaps")
 EVENT: Final = KubeKind("", "v1", "Event", "events")
 LEASE: Final = KubeKind("coordination.k8s.io", "v1", "Lease", "leases")
 ENDPOINT_SLICE: Final = KubeKind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 TOKEN_REVIEW: Final = KubeKind(
     "authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False
+)
+API_SERVICE: Final = KubeKind(
+    "apiregistration.k8s.io", "v1", "APIService", "apiservices", namespaced=False
 )
 CRD: Final = KubeKind(
     "apiextensions.k8s.io",
@@ -73,6 +83,7 @@ class Rule:
 LEASE_NAME: Final = "flagscale-operator"
 PROGRESS_SECRET_NAME: Final = "flagscale-progress-tls"  # noqa: S105 - a name, no secret
 PROGRESS_SERVICE_NAME: Final = "flagscale-progress"
+METRICS_API_SERVICE_NAME: Final = "v1beta1.external.metrics.k8s.io"
 
 RULES: Final = (
     Rule(TRAIN_JOB, ("get", "list", "watch", "delete"), why="watch; delete when its TTL ends"),
@@ -85,6 +96,12 @@ RULES: Final = (
     ),
     Rule(INFERENCE_SERVICE, ("list", "watch"), why="watch"),
     Rule(INFERENCE_SERVICE, ("patch",), subresource="status", why="report"),
+    Rule(
+        INFERENCE_SERVICE,
+        ("patch",),
+        subresource="scale",
+        why="from none and to none; in between a HorizontalPodAutoscaler does it",
+    ),
     Rule(
         INFERENCE_SERVICE,
         ("update",),
@@ -105,6 +122,38 @@ RULES: Final = (
         POD_DISRUPTION_BUDGET,
         ("get", "list", "watch", "create", "patch", "delete"),
         why="drains leave a replica; deleted when one replica is left",
+    ),
+    Rule(
+        HORIZONTAL_POD_AUTOSCALER,
+        ("get", "list", "watch", "create", "patch", "delete"),
+        why="replicas by load; deleted when autoscaling is no longer asked for",
+    ),
+    Rule(
+        API_SERVICE,
+        ("get", "patch"),
+        resource_names=(METRICS_API_SERVICE_NAME,),
+        why="tell the API server which certificate the load metrics come with",
+    ),
+    Rule(
+        RAY_SERVICE,
+        ("get", "list", "watch", "create", "patch"),
+        why="runtime rayservice; deleted by garbage collection only",
+    ),
+    Rule(
+        RAY_SERVICE,
+        ("patch",),
+        subresource="status",
+        why="call off an upgrade: KubeRay has no other way",
+    ),
+    Rule(
+        RAY_CLUSTER,
+        ("get", "list", "watch", "update"),
+        why="replicas of the running cluster, which KubeRay does not take over",
+    ),
+    Rule(
+        CONTROLLER_REVISION,
+        ("get", "list", "watch", "create", "patch", "delete"),
+        why="the last revision that served, to go back to",
     ),
     Rule(POD, ("get", "list", "watch"), why="causes of failures; only pods of our objects"),
     Rule(EVENT, ("create", "patch"), why="tell the story of a run"),

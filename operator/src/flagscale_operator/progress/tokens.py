@@ -70,18 +70,29 @@ class TokenChecker:
         self._turns = asyncio.Semaphore(REVIEWS_AT_ONCE)
         self._waiting = 0
 
+    async def labels_of(
+        self, token: str, *, wanted: str, namespace: str
+    ) -> tuple[PodIdentity, dict[str, str]]:
+        """The pod that a token of that audience was made for, and its labels.
+
+        Raises:
+            Refused: 401 for a token that is not good for this audience; 403 when its pod is in
+                another namespace; 429 when too many unknown tokens wait for their review.
+        """
+        pod = await self._identify(token, wanted)
+        if pod.namespace != namespace:
+            raise Refused(403, f"pod: is in another namespace, got {pod.namespace}/{pod.name}")
+        body = await self._body(pod)
+        return pod, (body["metadata"].get("labels") or {}) if body else {}
+
     async def attempt_of(self, token: str, *, namespace: str, name: str) -> int:
         """The number of the attempt that the token's pod belongs to.
 
         Raises:
-            Refused: 401 for a token that is not good for this job; 403 when its pod is not one of
-                the job's; 429 when too many unknown tokens wait for their review.
+            Refused: as `labels_of`; 403 when the pod is not one of the job's.
         """
-        pod = await self._identify(token, audience(namespace, name))
-        if pod.namespace != namespace:
-            raise Refused(403, f"pod: is in another namespace, got {pod.namespace}/{pod.name}")
-        body = await self._body(pod)
-        labels = (body["metadata"].get("labels") or {}) if body else {}
+        wanted = audience(namespace, name)
+        pod, labels = await self.labels_of(token, wanted=wanted, namespace=namespace)
         attempt = labels.get(keys.ATTEMPT_LABEL, "")
         if labels.get(keys.TRAIN_JOB_LABEL) != name or not attempt.isdigit():
             raise Refused(403, f"pod: is none of TrainJob {namespace}/{name}, got {pod.name}")

@@ -74,6 +74,10 @@ class Metrics:
         """A progress post was answered."""
         self._jobs.posts.labels(str(code)).inc()
 
+    def load_post(self, code: int) -> None:
+        """A gateway's post of its load was answered."""
+        self._jobs.load_posts.labels(str(code)).inc()
+
     def event_failed(self) -> None:
         """An Event could not be posted."""
         self._api.event_failures.inc()
@@ -173,6 +177,10 @@ class _ProcessMetrics:
 
 class _TrainJobMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.load_posts = Counter(
+            "load_posts", "Gateways' posts of load, by the code they got.", ("code",),
+            registry=registry,
+        )  # fmt: skip
         self.posts = Counter(
             "progress_posts", "Progress posts, by the code they got.", ("code",), registry=registry
         )

@@ -10,7 +10,14 @@ from flagscale_operator.kinds.inference_service.reconciler import (
     InferenceServiceReconciler,
 )
 from flagscale_operator.kube.client import Manifest
-from flagscale_operator.kube.kinds import DEPLOYMENT, INFERENCE_SERVICE, SERVICE, KubeKind
+from flagscale_operator.kube.kinds import (
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    RAY_SERVICE,
+    SERVICE,
+    KubeKind,
+)
+from flagscale_operator.progress.load_board import LoadBoard
 from support.fake_kube import FakeKube
 from support.inference_services import CONTEXT, SPEC
 from support.spec_schema import merged
@@ -36,8 +43,15 @@ class Events:
 class World:
     def __init__(self, kube: FakeKube) -> None:
         self.kube, self.view, self.events = kube, ClusterView(), Events()
+        self.now_s = 0.0
+        self.load = LoadBoard(on_change=lambda *_: None, clock=lambda: self.now_s)
         self.reconciler = InferenceServiceReconciler(
-            kube=kube, view=self.view, events=self.events, context=CONTEXT, clock=lambda: at(0)
+            kube=kube,
+            view=self.view,
+            load=self.load,
+            events=self.events,
+            context=CONTEXT,
+            clock=lambda: at(self.now_s),
         )
 
     def write(self, **change: Any) -> None:
@@ -139,3 +153,32 @@ async def test_a_deleted_service_is_left_to_garbage_collection() -> None:
     await world.run()
 
     assert world.kube.verbs() == []
+
+
+async def test_a_cluster_without_kuberay_is_told_and_looked_at_again() -> None:
+    class Without(FakeKube):
+        async def get(self, kind: KubeKind, namespace: str | None, name: str) -> Manifest | None:
+            if kind is RAY_SERVICE:
+                raise ApiError(404, "NotFound", "no such kind", "get", kind.plural)
+            return await super().get(kind, namespace, name)
+
+    world = World(Without())
+    world.write(spec={"runtime": "rayservice"})
+
+    assert await world.run() == BLOCKED_RETRY_S
+    assert world.ready()[0] == "DependencyMissing"
+    assert "install the KubeRay operator" in world.ready()[1]
+
+
+async def test_a_runtime_that_was_changed_behind_the_api_server_is_refused() -> None:
+    world = World(FakeKube())
+    world.write()
+    await world.run()
+    stored = world.kube.peek(INFERENCE_SERVICE, "ns", "svc")
+    assert stored is not None
+    changed = merged(stored, {"spec": {"runtime": "rayservice"}})
+    world.view.keep(INFERENCE_SERVICE, world.kube.put(INFERENCE_SERVICE, changed))
+
+    assert await world.run() is None
+    assert world.ready()[0] == "InvalidSpec"
+    assert "got rayservice where pods serves" in world.ready()[1]

@@ -131,7 +131,7 @@ def test_labels_of_the_user_never_take_a_pod_out_of_its_service() -> None:
     assert made["Service/svc-engines"]["spec"]["selector"].items() <= pod.items()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     replicas=st.integers(1, 64),
     queue=st.integers(0, 100),

@@ -86,7 +86,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS)
 def test_attempts_are_made_once_each_in_order_and_ends_are_final(
     steps: list[tuple[str, int, int, int]],
@@ -108,7 +108,7 @@ def test_attempts_are_made_once_each_in_order_and_ends_are_final(
     assert world.made == sorted(world.made)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(STEPS)
 def test_a_settled_job_asks_for_no_further_write(steps: list[tuple[str, int, int, int]]) -> None:
     world = World(make_job())

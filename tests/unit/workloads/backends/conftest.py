@@ -20,7 +20,12 @@ def launch() -> Launcher:
     """The launch of an engine on a device; fields by their names in YAML."""
 
     def launch(
-        name: Any, device: Any = "cpu", *, version: str | None = None, **fields: Any
+        name: Any,
+        device: Any = "cpu",
+        *,
+        version: str | None = None,
+        stored_dtype: str | None = None,
+        **fields: Any,
     ) -> Launch:
         placement = Placement(
             model=Path("/models/m"),
@@ -29,6 +34,7 @@ def launch() -> Launcher:
             device=device,
             python=Path("/engine/bin/python"),
             engine_version=version,
+            stored_dtype=stored_dtype,
         )
         return adapter_of(name).launch(spec(name, **fields), placement)
 

@@ -169,3 +169,12 @@ def test_vllm_loads_the_parser_of_tool_calls_that_it_is_given(launch: Launcher) 
     switch = "--enable-auto-tool-choice"
     assert switch in launch("vllm", extraArgs={"tool-call-parser": "hermes"}).command
     assert switch not in launch("vllm").command
+
+
+@pytest.mark.parametrize("name", ["vllm", "sglang"])
+def test_auto_is_the_models_own_type_on_a_cpu(launch: Launcher, name: str) -> None:
+    assert option(launch(name, stored_dtype="float32").command, "--dtype") == "float32"
+    assert option(launch(name, stored_dtype=None).command, "--dtype") == "auto"
+    assert option(launch(name, "cuda", stored_dtype="float32").command, "--dtype") == "auto"
+    asked = launch(name, stored_dtype="float32", dtype="bfloat16").command
+    assert option(asked, "--dtype") == "bfloat16"

@@ -116,3 +116,9 @@ def test_tools_are_called_only_with_a_parser_for_them(name: Any) -> None:
     adapter, parser = adapter_of(name), {"tool_call_parser": "hermes"}
     assert "tool_calls" not in adapter.features(spec(name), device="cpu")
     assert "tool_calls" in adapter.features(spec(name, extraArgs=parser), device="cpu")
+
+
+def test_a_model_in_a_type_that_the_engine_lacks_is_refused(launch: Launcher) -> None:
+    said = "engine.dtype: not supported, got auto, which is float16 for this model; sglang takes"
+    with pytest.raises(EngineConfigError, match=re.escape(said)):
+        launch("sglang", stored_dtype="float16")

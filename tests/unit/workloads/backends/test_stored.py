@@ -10,6 +10,7 @@ from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.backends.stored import (
     check_stored,
     quantization_in,
+    stored_dtype,
     stored_quantization,
 )
 
@@ -76,3 +77,23 @@ def test_a_broken_gguf_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(EngineConfigError, match="can't be read"):
         stored_quantization(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        ({"dtype": "float32"}, "float32"),
+        ({"torch_dtype": "bfloat16"}, "bfloat16"),
+        ({"dtype": "float8_e4m3fn"}, None),
+        ({}, None),
+    ],
+)
+def test_a_config_tells_the_type_of_the_weights(
+    tmp_path: Path, config: dict[str, Any], word: str | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert stored_dtype(tmp_path) == word
+
+
+def test_a_gguf_tells_no_type_of_the_weights(tmp_path: Path) -> None:
+    assert stored_dtype(tmp_path / "model.gguf") is None

@@ -35,7 +35,7 @@ def refusal(kind: type[Request], body: Any) -> RequestError:
         (ChatRequest, {**CHAT, "tools": []}, "tools"),
         (ChatRequest, {**CHAT, "messages": []}, "messages"),
         (ChatRequest, {**CHAT, "stop": ["a", "b", "c", "d", "e"]}, "stop"),
-        (ChatRequest, {**CHAT, "response_format": {"type": "json_object"}}, "response_format"),
+        (ChatRequest, {**CHAT, "response_format": {"type": "grammar"}}, "response_format"),
         (CompletionRequest, {**PROMPT, "prompt": ["a", "b"]}, "prompt"),
         (CompletionRequest, {**PROMPT, "prompt": [-1]}, "prompt"),
         (CompletionRequest, {**PROMPT, "max_tokens": 0}, "max_tokens"),

@@ -165,6 +165,34 @@ async def test_a_slow_reader_holds_the_writer_back() -> None:
         await client.close()
 
 
+async def test_a_reader_is_given_time_as_long_as_it_takes_something() -> None:
+    async def flood(exchange: Exchange) -> None:
+        exchange.start(200, JSON)
+        while True:
+            exchange.write(b"x" * (1 << 23))
+            await exchange.drained()
+
+    async with listening(flood) as (listener, port):
+        client = await RawClient.connect(port)
+        client.get("/")
+        await client.head()
+        (connection,) = listener.connections
+        while connection.deadline == float("inf"):  # noqa: ASYNC110 - until it holds back
+            await asyncio.sleep(0.01)
+        held = connection.transport.get_write_buffer_size()
+        connection.deadline = 0
+        while connection.transport.get_write_buffer_size() == held:
+            await client.reader.read(65536)
+
+        listener.expire()
+        assert not connection.transport.is_closing()
+
+        connection.deadline = 0
+        listener.expire()
+        assert connection.transport.is_closing()
+        await client.close()
+
+
 async def test_closing_ends_idle_connections_and_lets_a_running_answer_end() -> None:
     release = asyncio.Event()
 

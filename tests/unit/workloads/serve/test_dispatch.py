@@ -22,6 +22,7 @@ def dispatcher(replicas: int, *, concurrency: int = 1, queue: int = 4) -> Dispat
         per_replica_concurrency=concurrency,
         queue_size=queue,
         queue_timeout_s=0.2,
+        hold_timeout_s=0.2,
         now=loop.time,
     )
     for number in range(replicas):
@@ -121,7 +122,7 @@ ACTIONS = ("start", "finish", "fail", "cancel", "remove", "add", "eject", "turn"
 STEPS = st.lists(st.builds(Step, st.sampled_from(ACTIONS), st.integers(0, 9)), max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS)
 def test_loads_return_to_zero_after_any_mix_of_ends(steps: list[Step]) -> None:
     asyncio.run(play(steps))

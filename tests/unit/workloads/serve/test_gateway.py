@@ -187,7 +187,7 @@ async def test_keys_are_asked_for_and_charged_with_what_was_used(keys: dict[str,
         first = await ask(gateway, **ann)
         second = await ask(gateway, **ann)
         third = await ask(gateway, **ann)
-        used = await gateway.metric('flagscale_key_tokens_total{key="ann"}')
+        used = await gateway.metric('flagscale_key_tokens_total{key="ann",model="sim"')
 
     assert nobody.status == 401
     assert first.headers["x-ratelimit-limit-tokens"] == "8"
@@ -219,6 +219,28 @@ async def test_a_full_gateway_says_when_to_come_back() -> None:
         await waiter.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "param"),
+    [
+        ("transformers", {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ("transformers", {"functions": [{"name": "f"}]}, "functions"),
+        ("llamacpp", {"response_format": {"type": "json_schema"}}, "response_format"),
+    ],
+)
+async def test_what_the_engine_lacks_is_refused_instead_of_left_out(
+    name: str, fields: dict[str, Any], param: str
+) -> None:
+    plain = {"name": name}
+    async with scripted_engine() as engine, running_gateway(engine.port, engine=plain) as gateway:
+        refused = await ask(gateway, HELLO | fields)
+        taken = await ask(gateway, HELLO | {"tools": [], "response_format": {"type": "text"}})
+        unused = await ask(gateway, HELLO | fields | {"tool_choice": "none"})
+
+    assert (refused.status, refused.json()["error"]["param"]) == (400, param)
+    assert taken.status == 200
+    assert (unused.status == 200) == (param == "tools")
+
+
 async def test_a_removed_replica_leaves_no_series() -> None:
     async with scripted_engine() as engine, running_gateway(engine.port) as gateway:
         before = await gateway.metric('flagscale_replica_available{model="sim",replica="r0"')
@@ -230,3 +252,22 @@ async def test_a_removed_replica_leaves_no_series() -> None:
 
     assert before == 1
     assert b'replica="r0"' not in text
+
+
+async def test_every_series_has_model_and_revision(keys: dict[str, str]) -> None:
+    model = {"name": "sim", "revision": "r7", "path": "/tmp"}
+    async with (
+        scripted_engine("stream", "500") as engine,
+        running_gateway(engine.port, auth=keys, model=model) as gateway,
+    ):
+        for _ in range(2):
+            await ask(gateway, authorization="Bearer secret-of-ann")
+        client = await gateway.connect()
+        client.get("/metrics")
+        lines = (await client.answer()).body.decode().splitlines()
+        await client.close()
+
+    series = [line for line in lines if line.startswith("flagscale_")]
+    assert len({line.partition("{")[0] for line in series}) > 12
+    assert [line for line in series if 'model="sim",' not in line] == []
+    assert [line for line in series if 'revision="r7"' not in line] == []

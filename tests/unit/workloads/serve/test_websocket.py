@@ -188,3 +188,33 @@ async def test_draining_lets_a_running_request_end_and_asks_to_connect_again() -
 
     assert (idle.close_code, busy.close_code) == (1012, 1012)
     assert frame["type"] == "error"
+
+
+async def test_a_client_that_takes_nothing_holds_the_engine_back_and_is_cut_off() -> None:
+    async with (
+        scripted_engine("flood") as engine,
+        running_gateway(engine.port, gateway={"idleTimeoutSeconds": 1}) as gateway,
+        chatting(gateway) as socket,
+    ):
+        await ask(socket, "a", stream=True)
+
+        # aiohttp stops reading when nobody takes its messages.
+        assert await gateway.while_stalled(engine) < 64 << 20
+        async with asyncio.timeout(5):
+            await engine.gone.wait()
+            while gateway.loads() != [0]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert [replica.failures for replica in gateway.service.replicas] == [0]
+
+
+async def test_the_trace_of_the_handshake_reaches_the_engine_with_each_request() -> None:
+    async with (
+        scripted_engine() as engine,
+        running_gateway(engine.port) as gateway,
+        chatting(gateway, traceparent="00-abc-def-01") as socket,
+    ):
+        for id_ in ("a", "b"):
+            await ask(socket, id_)
+            await socket.receive_json()
+
+    assert [b"traceparent: 00-abc-def-01" in request for request in engine.requests] == [True] * 2

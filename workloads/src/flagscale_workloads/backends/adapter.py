@@ -73,6 +73,8 @@ class Placement:
     host: str = "127.0.0.1"
     engine_version: str | None = None
     """Version installed there (`versions.installed_version`); None: the one of the snapshot."""
+    stored_dtype: str | None = None
+    """Type that the model says its weights have (`stored.stored_dtype`); None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,20 @@ class BackendAdapter(ABC):
     def check_model(self, engine: EngineSpec, model: Path) -> None:
         """Raise EngineConfigError when the model's files are not what the settings say; reads."""
         check_stored(engine, model)
+
+    def with_stored_dtype(self, engine: EngineSpec, placement: Placement) -> EngineSpec:
+        """The settings with `dtype: auto` made what the model says, for engines that guess on CPUs.
+
+        Raises EngineConfigError when the engine can't compute in that type.
+        """
+        stored = placement.stored_dtype
+        if placement.device != "cpu" or engine.dtype != "auto" or stored is None:
+            return engine
+        can = self.capabilities_on("cpu").dtypes
+        if stored not in can:
+            remedy = f"{self.name} takes {_any_of(can - {'auto'})} here; choose one"
+            raise refusal("dtype", f"auto, which is {stored} for this model", remedy)
+        return engine.model_copy(update={"dtype": stored})
 
     @abstractmethod
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:

@@ -19,7 +19,7 @@ class DiffusersAdapter(BackendAdapter):
 
     name: ClassVar[str] = "diffusers"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        features=frozenset({"images", "request_seed", "unknown_model", "malformed_body"}),
+        features=frozenset({"images", "request_seed", "abort", "unknown_model", "malformed_body"}),
         settings=frozenset({"max_concurrency", "dtype", "seed"}),
         devices=frozenset({"cpu", "cuda"}),
     )

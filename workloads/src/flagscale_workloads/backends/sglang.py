@@ -56,7 +56,8 @@ class SglangAdapter(BackendAdapter):
     """SGLang on CUDA or, with a stand-in for its kernels, on CPUs.
 
     A request's own seed has no effect unless the server runs in deterministic mode (an extra
-    argument, CUDA only), so `request_seed` is not claimed. It answers any model name. Calling
+    argument, CUDA only), so `request_seed` is not claimed. On a GPU `dtype: auto` turns a float32
+    model into a 16-bit one; on CPUs it is what the model says. It answers any model name. Calling
     tools, named ones too, needs the extra argument tool-call-parser. After SIGTERM it finishes
     what runs.
     """
@@ -145,6 +146,7 @@ class SglangAdapter(BackendAdapter):
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
         """The server for these settings. Raises EngineConfigError."""
         self.check(engine, device=placement.device)
+        engine = self.with_stored_dtype(engine, placement)
         command = (
             str(placement.python),
             "-m",

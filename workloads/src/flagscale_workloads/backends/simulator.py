@@ -47,6 +47,11 @@ class SimulatorAdapter(BackendAdapter):
                 "logprobs",
                 "tool_calls",
                 "json_schema",
+                "stream_usage",
+                "request_seed",
+                "abort",
+                "unknown_model",
+                "malformed_body",
             }
         ),
         settings=frozenset({"context_length", "max_concurrency", "kv_cache_tokens", "seed"}),

@@ -11,6 +11,7 @@ from flagscale_workloads.backends.gguf_header import file_type
 
 # llama.cpp's enum llama_ftype: what most of the tensors are.
 _GGUF_TYPES: Final[dict[int | None, str]] = {0: "none", 1: "f16", 7: "q8_0"}
+_DTYPES: Final = frozenset({"bfloat16", "float16", "float32"})
 _METHODS: Final = {"fp8": "fp8", "awq": "awq", "gptq": "gptq"}
 
 
@@ -45,6 +46,17 @@ def stored_quantization(model: Path) -> str:
         msg = f"model: can't be read, got {model} ({error}); name a Hugging Face folder or a GGUF"
         raise EngineConfigError(msg) from error
     return quantization_in(config)
+
+
+def stored_dtype(model: Path) -> str | None:
+    """Type of the weights by a Hugging Face config; None when it says none that engines know."""
+    try:
+        config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    # transformers wrote the second name until version 5.
+    said = config.get("dtype") or config.get("torch_dtype")
+    return said if said in _DTYPES else None
 
 
 def quantization_in(config: Mapping[str, Any]) -> str:

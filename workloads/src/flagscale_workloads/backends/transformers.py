@@ -19,7 +19,8 @@ class TransformersAdapter(BackendAdapter):
 
     name: ClassVar[str] = "transformers"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        features=frozenset({"chat", "completions", "embeddings", "logprobs", "stream_usage",
+        features=frozenset({"chat", "completions", "embeddings", "logprobs",
+                            "json_schema", "stream_usage",
                             "request_seed", "abort", "unknown_model", "malformed_body"}),
         settings=frozenset({"context_length", "max_concurrency", "dtype", "seed"}),
         devices=frozenset({"cpu", "cuda"}),

@@ -67,9 +67,9 @@ class VllmAdapter(BackendAdapter):
     """vLLM on CUDA or, with its CPU build, on x86 processors.
 
     Calling tools, named ones too, needs the extra argument tool-call-parser, which depends on the
-    model. `dtype: auto` turns a float32
-    model into a 16-bit one. `seed` starts the sampler: requests without a seed of their own repeat
-    only when the same requests come in the same order.
+    model. On a GPU `dtype: auto` turns a float32 model into a 16-bit one; on CPUs it is what the
+    model says. `seed` starts the sampler: requests without a seed of their own repeat only when
+    the same requests come in the same order.
     """
 
     name: ClassVar[str] = "vllm"
@@ -151,6 +151,7 @@ class VllmAdapter(BackendAdapter):
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
         """VLLM's server for these settings. Raises EngineConfigError."""
         self.check(engine, device=placement.device)
+        engine = self.with_stored_dtype(engine, placement)
         command = (
             str(placement.python),
             "-m",

@@ -59,6 +59,7 @@ class ImageModel:
         self.pipeline.set_progress_bar_config(disable=True)
         self._tells_steps = "callback_on_step_end" in inspect.signature(self.pipeline).parameters
         self.side_multiple = int(getattr(self.pipeline, "vae_scale_factor", 8))
+        self.most_steps = _most_steps(self.pipeline.scheduler)
 
     def warm_up(self) -> None:
         """A real picture, of one step."""
@@ -97,6 +98,15 @@ class ImageModel:
                 **{name: value for name, value in asked.items() if value is not None},
             )
         return [_png(image) for image in drawn.images]
+
+
+def _most_steps(scheduler: Any) -> int | None:  # noqa: ANN401 - one of dozens of classes
+    """Steps that the noise schedule was made for.
+
+    One less than it has: with an offset, as Stable Diffusion has it, the last is out of its range.
+    """
+    trained: int | None = getattr(scheduler.config, "num_train_timesteps", None)
+    return None if trained is None else max(1, trained - 1)
 
 
 def _png(image: Any) -> bytes:  # noqa: ANN401 - PIL.Image.Image, where pillow is installed

@@ -71,6 +71,11 @@ class GenerationRequest(Request):
         """Most likely tokens to tell at each place; None: no probabilities at all."""
         return None
 
+    @property
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """What the answer must follow; None: any text."""
+        return None
+
 
 class TextPart(BaseModel):
     """A part of a message; other than text there is none."""
@@ -99,11 +104,54 @@ class Message(BaseModel):
 
 
 class PlainText(BaseModel):
-    """The only form of an answer."""
+    """An answer in any form."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["text"]
+
+    @property
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """None: any text."""
+        return None
+
+
+class AnyObject(BaseModel):
+    """Some JSON object."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["json_object"]
+
+    @property
+    def schema_of_answer(self) -> dict[str, Any]:
+        """That of all objects."""
+        return {"type": "object"}
+
+
+class NamedSchema(BaseModel):
+    """A schema with the name that the client gave it; it is always kept to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: Text | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class SchemaForm(BaseModel):
+    """JSON by a schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+    @property
+    def schema_of_answer(self) -> dict[str, Any]:
+        """The client's own."""
+        return self.json_schema.schema_
 
 
 class ChatRequest(GenerationRequest):
@@ -113,7 +161,9 @@ class ChatRequest(GenerationRequest):
     max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    response_format: PlainText | None = None
+    response_format: (
+        Annotated[PlainText | AnyObject | SchemaForm, Field(discriminator="type")] | None
+    ) = None
 
     @property
     def answer_tokens(self) -> int | None:
@@ -124,6 +174,11 @@ class ChatRequest(GenerationRequest):
     def top_alternatives(self) -> int | None:
         """Most likely tokens to tell at each place."""
         return (self.top_logprobs or 0) if self.logprobs else None
+
+    @property
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """What the answer must follow; None: any text."""
+        return self.response_format.schema_of_answer if self.response_format else None
 
 
 class CompletionRequest(GenerationRequest):

@@ -20,6 +20,8 @@ class Sampling:
     ignore_eos: bool = False
     alternatives: int | None = None
     """Most likely tokens to tell at each place; None: no probabilities at all."""
+    grammar: str | None = None
+    """What the text must follow (`grammar.Grammars`); None: anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,20 @@ def generator_for(sampling: Sampling, device: torch.device) -> torch.Generator:
     return generator
 
 
-def choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> Token:
-    """The next token from float32 logits of shape [vocabulary].
+def choose(
+    logits: torch.Tensor,
+    sampling: Sampling,
+    generator: torch.Generator,
+    allowed: torch.Tensor | None = None,
+) -> Token:
+    """The next token from float32 logits of shape [vocabulary], among those that are allowed.
 
     top_k first, then the smallest set of tokens with probability top_p (Holtzman et al. 2020).
     """
-    index = _sample(logits, sampling, generator) if sampling.temperature else int(logits.argmax())
+    among = logits
+    if allowed is not None:
+        among = logits.masked_fill(~allowed.to(logits.device), float("-inf"))
+    index = _sample(among, sampling, generator) if sampling.temperature else int(among.argmax())
     if sampling.alternatives is None:
         return Token(index)
     logprobs = torch.log_softmax(logits, dim=-1)

@@ -84,7 +84,10 @@ def _text(settings: Settings, meters: Meters) -> Served:
     model = TextModel(settings)
     model.warm_up()
     text = TextInput(
-        model.tokenizer, context_length=model.context_length, vocabulary=model.vocabulary
+        model.tokenizer,
+        context_length=model.context_length,
+        vocabulary=model.vocabulary,
+        grammars=model.grammars,
     )
     seeds = Seeds(settings.seed)
     states = DecoderStates(model, read_pooling(settings.model))
@@ -124,10 +127,17 @@ def _images(settings: Settings, meters: Meters) -> Served:
     seeds = Seeds(settings.seed)
 
     def prepare(request: ImageRequest) -> ImageInput:
+        _check_steps(request, model.most_steps)
         return image_input(request, seed=seeds.next(), multiple=model.side_multiple)
 
     drawing = Drawing(model, max_batch=settings.max_batch, meters=meters)
     return Served(inputs={ImageRequest: prepare}, executors={ImageInput: drawing})
+
+
+def _check_steps(request: ImageRequest, most: int | None) -> None:
+    if request.steps is not None and most is not None and request.steps > most:
+        msg = f"steps: more than the model's schedule has, got {request.steps}; use at most {most}"
+        raise RequestError(msg, param="steps", code="invalid_value")
 
 
 def image_input(request: ImageRequest, *, seed: int, multiple: int) -> ImageInput:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flagscale_workloads.inference.errors import RequestError, context_exceeded
+from flagscale_workloads.inference.grammar import Grammars
 from flagscale_workloads.inference.jobs import EmbeddingInput, GenerationInput
 from flagscale_workloads.inference.protocol import (
     ChatRequest,
@@ -18,8 +19,16 @@ from flagscale_workloads.inference.sampling import Sampling
 class TextInput:
     """The tokenizer's side of a model; its methods raise RequestError and are thread-safe."""
 
-    def __init__(self, tokenizer: Any, *, context_length: int, vocabulary: int) -> None:  # noqa: ANN401 - untyped
+    def __init__(
+        self,
+        tokenizer: Any,  # noqa: ANN401 - untyped
+        *,
+        context_length: int,
+        vocabulary: int,
+        grammars: Grammars | None = None,
+    ) -> None:
         self._tokenizer = tokenizer
+        self._grammars = grammars
         self._context_length = context_length
         self._vocabulary = vocabulary
 
@@ -63,8 +72,15 @@ class TextInput:
             stop=request.stop_texts,
             ignore_eos=request.ignore_eos,
             alternatives=request.top_alternatives,
+            grammar=self._grammar(request),
         )
         return GenerationInput(tokens, sampling)
+
+    def _grammar(self, request: GenerationRequest) -> str | None:
+        schema = request.schema_of_answer
+        if schema is None or self._grammars is None:
+            return None
+        return self._grammars.of_schema(schema, param="response_format")
 
     def _templated(self, turns: list[dict[str, str]]) -> str:
         try:

@@ -14,6 +14,7 @@ from flagscale_workloads.inference.folder import (
     read_config,
     torch_dtype,
 )
+from flagscale_workloads.inference.grammar import Grammars
 from flagscale_workloads.inference.kv_cache import BatchCache
 
 _CAUSAL: Final = ("ForCausalLM", "LMHeadModel")
@@ -46,6 +47,7 @@ class TextModel:
         )
         self.network.to(self.device).eval()
         self.ends = self._end_tokens()
+        self.grammars = Grammars(self.tokenizer, vocabulary=self.vocabulary, ends=self.ends)
         self._accepts = frozenset(inspect.signature(self.network.forward).parameters)
 
     @property

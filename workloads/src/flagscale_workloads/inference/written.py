@@ -23,6 +23,8 @@ class Written:
         self._sampling = given.sampling
         self._ends = frozenset() if given.sampling.ignore_eos else model.ends
         self._random = generator_for(given.sampling, model.device)
+        grammar = given.sampling.grammar
+        self._constraint = model.grammars.constraint(grammar) if grammar else None
         self._writer = TextWriter(model.decode, stop=given.sampling.stop)
         self._unsent: list[Token] = []
 
@@ -33,13 +35,19 @@ class Written:
 
     def write(self, logits: torch.Tensor) -> None:
         """Choose the next token from float32 logits [vocabulary], and tell what can be told."""
-        token = choose(logits, self._sampling, self._random)
+        try:
+            allowed = self._constraint.allowed() if self._constraint else None
+        except RequestError as error:
+            self.fail(error)
+            return
+        token = choose(logits, self._sampling, self._random, allowed)
         self.tokens.append(token.id)
         self._unsent.append(token)
+        complete = self._constraint is not None and self._constraint.take(token.id)
         ended = token.id in self._ends
         text = "" if ended else self._writer.push(token.id)
         finish: Finish | None = None
-        if ended or self._writer.stopped:
+        if ended or complete or self._writer.stopped:
             finish = "stop"
         elif self.written >= self._sampling.max_tokens:
             finish = "length"

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from flagscale_workloads.backends.adapter import Feature
+from flagscale_workloads.serve.demands import check_demands
 from flagscale_workloads.serve.forward import Call
 from flagscale_workloads.serve.http.messages import HttpError
 from flagscale_workloads.serve.policies import RouteKey
@@ -38,6 +39,8 @@ class CallReader:
     """Reads requests for one served model."""
 
     model: str
+    features: frozenset[Feature]
+    """What the engine can do for clients."""
     hashed: Hashed
     """What routing needs to know of a request."""
     hash_header: bytes
@@ -65,6 +68,7 @@ class CallReader:
                 raise HttpError(400, "missing_field", f"{field}: is missing; give it", field)
         if endpoint == "/v1/chat/completions":
             _check_messages(document["messages"])
+        check_demands(document, self.features, self.model)
 
     def _key(self, headers: dict[bytes, bytes], document: dict[str, Any]) -> RouteKey:
         if self.hashed == "nothing":

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from flagscale_api.runtime.serve import ServeConfig
 from flagscale_workloads.backends.adapter import BackendAdapter, Placement
+from flagscale_workloads.backends.stored import stored_dtype
 from flagscale_workloads.backends.versions import installed_version
 from flagscale_workloads.serve.first_token import (
     FirstTokenError,
@@ -78,6 +79,7 @@ class Deployment:
             device=self.device,
             python=self.python,
             engine_version=installed_version(self.python, *self.adapter.distributions),
+            stored_dtype=stored_dtype(Path(self.config.model.path)),
         )
         launch = self.adapter.launch(self.config.engine, placement)
         name = self._name(slot)

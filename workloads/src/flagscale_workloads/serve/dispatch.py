@@ -26,6 +26,8 @@ class Dispatcher:
     per_replica_concurrency: int
     queue_size: int
     queue_timeout_s: float
+    hold_timeout_s: float
+    """Longest wait of a request that finds no replica ready at all."""
     now: Callable[[], float]
     _waiting: deque[_Waiter] = field(default_factory=deque)
 
@@ -37,6 +39,16 @@ class Dispatcher:
     def waiting(self) -> int:
         """Requests in the queue."""
         return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Requests that have a place."""
+        return sum(replica.outstanding for replica in self.replicas)
+
+    @property
+    def starved(self) -> bool:
+        """Whether requests wait while no replica is ready."""
+        return bool(self._waiting) and not self.replicas.available(self.now())
 
     def choose(self, key: RouteKey, *, exclude: Collection[str] = ()) -> Replica | None:
         """A replica with room, or None; one that is excluded only where there is no other."""
@@ -58,13 +70,15 @@ class Dispatcher:
         waiter = _Waiter(key, exclude, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self.wake()
+        ready = self.replicas.available(self.now())
+        timeout_s = self.queue_timeout_s if ready else self.hold_timeout_s
         try:
-            async with asyncio.timeout(self.queue_timeout_s):
+            async with asyncio.timeout(timeout_s):
                 return await waiter.given
         except BaseException as error:
             self._withdraw(waiter)
             if isinstance(error, TimeoutError):
-                waited = f"no replica was free within {self.queue_timeout_s:g} s"
+                waited = f"no replica was free within {timeout_s:g} s"
                 raise _busy(503, "no_replica", waited) from None
             raise
 

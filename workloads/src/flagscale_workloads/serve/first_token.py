@@ -27,10 +27,15 @@ class FirstTokenError(Exception):
     """The engine answers, but not with a token; the message has its answer."""
 
 
-def probe_request(model: str, capabilities: Capabilities) -> bytes:
-    """The smallest request that makes the model compute."""
+def smallest_request(model: str, capabilities: Capabilities) -> tuple[str, bytes]:
+    """Path and body of the smallest request that makes the model compute."""
     _, path, fields = next(p for p in _PROBES if p[0] in capabilities.features)
-    body = orjson.dumps({"model": model, **fields})
+    return path, orjson.dumps({"model": model, **fields})
+
+
+def probe_request(model: str, capabilities: Capabilities) -> bytes:
+    """The same, as an engine gets it."""
+    path, body = smallest_request(model, capabilities)
     head = (
         f"POST {path} HTTP/1.1\r\nhost: engine\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n\r\n"

@@ -146,8 +146,16 @@ class Gateway:
             exchange.send(
                 200, JSON, orjson.dumps(document(self.model, self.endpoints, keys=bool(self.keys)))
             )
+        elif request.path == "/ready":
+            self._open(exchange)
         else:
             self._health(exchange)
+
+    def _open(self, exchange: Exchange) -> None:
+        """Whether requests are taken; they wait where no replica is ready."""
+        if self.draining:
+            raise HttpError(503, "draining", "gateway: shutting down; use another")
+        exchange.send(200, JSON, orjson.dumps({"status": "open"}))
 
     def _health(self, exchange: Exchange) -> None:
         if self.draining:
@@ -166,7 +174,7 @@ class Gateway:
         }
 
 
-_PAGES: Final = frozenset({"/health", "/v1/models", "/metrics", "/openapi.json"})
+_PAGES: Final = frozenset({"/health", "/ready", "/v1/models", "/metrics", "/openapi.json"})
 _INTERNAL: Final = HttpError(
     500, "internal_error", "gateway: an error of its own; see its log, report it"
 )

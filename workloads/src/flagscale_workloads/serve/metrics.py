@@ -38,7 +38,7 @@ class GatewayMetrics:
         self._prompt_tokens = tokens.labels(*own, "prompt")
         self._generated_tokens = tokens.labels(*own, "generated")
         self._key_tokens = Counter(
-            "flagscale_key_tokens", "Tokens by API key.", ("key",), registry=registry
+            "flagscale_key_tokens", "Tokens by API key.", (*LABELS, "key"), registry=registry
         )
         self._times = _Times(registry, own)
         self._own = own
@@ -74,7 +74,7 @@ class GatewayMetrics:
         self._prompt_tokens.inc(prompt)
         self._generated_tokens.inc(generated)
         if key is not None:
-            self._key_tokens.labels(key).inc(prompt + generated)
+            self._key_tokens.labels(*self._own, key).inc(prompt + generated)
 
 
 class _Times:

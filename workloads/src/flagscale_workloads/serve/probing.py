@@ -11,6 +11,7 @@ from flagscale_workloads.serve.replicas import Replica, ReplicaSet
 
 _log = logging.getLogger(__name__)
 OK: Final = 200
+CLOSING: Final = 503
 BODY_LIMIT_BYTES: Final = 65536
 
 
@@ -19,7 +20,7 @@ class Prober:
     """Asks each replica for its health; `failures` in a row take it out, one success brings it in.
 
     A replica that is taken out fails the requests that wait for its first byte, so that they move
-    on instead of waiting for their own timeouts.
+    on instead of waiting for their own timeouts. So does one that has left and is silent.
     """
 
     replicas: ReplicaSet
@@ -28,6 +29,8 @@ class Prober:
     timeout_s: float
     failures: int
     now: Callable[[], float]
+    doors: bool = False
+    """Replicas are serving processes like this one: one that says 503 ends what it has begun."""
     _failed: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -38,12 +41,15 @@ class Prober:
 
     async def probe_all(self) -> None:
         """One round, all replicas at the same time."""
-        replicas = list(self.replicas)
-        results = await asyncio.gather(*(self._healthy(replica) for replica in replicas))
-        for replica, healthy in zip(replicas, results, strict=True):
-            self._judge(replica, healthy=healthy)
+        replicas = [*self.replicas, *self.replicas.leaving]
+        results = await asyncio.gather(*(self._status(replica) for replica in replicas))
+        for replica, status in zip(replicas, results, strict=True):
+            self._judge(replica, status)
+        names = {replica.name for replica in replicas}
+        self._failed = {name: count for name, count in self._failed.items() if name in names}
 
-    async def _healthy(self, replica: Replica) -> bool:
+    async def _status(self, replica: Replica) -> int | None:
+        """What it says of its health; None when it says nothing."""
         data = b"GET " + self.path.encode() + b" HTTP/1.1\r\nhost: engine\r\n\r\n"
         timeouts = Timeouts(self.timeout_s, self.timeout_s, self.timeout_s)
         try:
@@ -57,11 +63,11 @@ class Prober:
                 finally:
                     replica.pool.release(connection)
         except (UpstreamError, TimeoutError):
-            return False
-        return head.status == OK
+            return None
+        return head.status
 
-    def _judge(self, replica: Replica, *, healthy: bool) -> None:
-        if healthy:
+    def _judge(self, replica: Replica, status: int | None) -> None:
+        if status == OK:
             self._failed.pop(replica.name, None)
             if not replica.ready and self.replicas.get(replica.name) is replica:
                 replica.ready = True
@@ -70,7 +76,12 @@ class Prober:
             return
         failed = self._failed.get(replica.name, 0) + 1
         self._failed[replica.name] = failed
-        if replica.ready and failed >= self.failures:
+        if failed < self.failures:
+            return
+        if replica.ready:
             replica.ready = False
             _log.warning("replica %s: %d probes failed; taken out", replica.name, failed)
+        elif replica not in self.replicas.leaving:
+            return
+        if not (self.doors and status == CLOSING):
             replica.pool.give_up_unanswered("its health probes fail")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import socket
 from collections import deque
@@ -21,6 +22,10 @@ KEPT_ENVIRONMENT: Final = (
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HOME",
     "XDG_CACHE_HOME", "VIRTUAL_ENV", "PYTHONPATH",
 )  # fmt: skip
+
+
+# The kernel ends an engine whose serving process was killed; it would keep its memory otherwise.
+ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 
 
 class EngineExitedError(Exception):
@@ -54,6 +59,7 @@ class EngineProcess:
     ) -> "EngineProcess":
         """Start it in a process group of its own, so that its children end with it."""
         process = await asyncio.create_subprocess_exec(
+            *ENDS_WITH_US,
             *launch.command,
             env=engine_environment(environ, launch),
             stdin=asyncio.subprocess.DEVNULL,

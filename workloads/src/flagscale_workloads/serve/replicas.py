@@ -59,6 +59,8 @@ class ReplicaSet:
 
     on_change: list[Callable[[], None]] = field(default_factory=list)
     on_remove: list[Callable[[str], None]] = field(default_factory=list)
+    leaving: set[Replica] = field(default_factory=set)
+    """Removed ones whose running requests have not ended."""
     _replicas: dict[str, Replica] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Replica]:
@@ -83,8 +85,16 @@ class ReplicaSet:
             return
         replica.ready = False
         replica.pool.close()
+        if replica.outstanding:
+            self.leaving.add(replica)
         for told in self.on_remove:
             told(name)
+
+    def expire(self, now: float) -> None:
+        """Give up on silent connections, and forget who has left; `now` in the loop's time."""
+        for replica in (*self, *self.leaving):
+            replica.pool.expire(now)
+        self.leaving = {replica for replica in self.leaving if replica.outstanding}
 
     def changed(self) -> None:
         """Tell who waits that a replica may be available again."""

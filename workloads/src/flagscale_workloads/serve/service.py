@@ -12,7 +12,7 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry
 
 from flagscale_api.runtime.serve import ServeConfig
-from flagscale_workloads.backends.adapter import BackendAdapter, MetricKind
+from flagscale_workloads.backends.adapter import BackendAdapter, Feature, MetricKind
 from flagscale_workloads.serve.api_keys import KeyRing
 from flagscale_workloads.serve.calls import CallReader, Hashed, endpoints_of
 from flagscale_workloads.serve.deployment import Deployment
@@ -25,6 +25,7 @@ from flagscale_workloads.serve.http.connection import ServerConnection
 from flagscale_workloads.serve.http.exchange import Exchange
 from flagscale_workloads.serve.http.listener import Listener
 from flagscale_workloads.serve.http.upstream import Timeouts
+from flagscale_workloads.serve.load_report import LoadReporter
 from flagscale_workloads.serve.metrics import GatewayMetrics, ReplicaCollector
 from flagscale_workloads.serve.policies import RouteKey, make_policy
 from flagscale_workloads.serve.probing import Prober
@@ -64,9 +65,8 @@ class ServeEngine:
         registry.register(
             ReplicaCollector(self.replicas, lambda: self.dispatcher.waiting, now, own)
         )
-        self._gateway = _gateway(
-            config, endpoints_of(adapter.capabilities.features), self.dispatcher, registry, now
-        )
+        features = adapter.features(config.engine, device=device)
+        self._gateway = _gateway(config, features, self.dispatcher, registry, now)
         self._listener = Listener(
             handle=self.handle_request,
             now=now,
@@ -92,6 +92,9 @@ class ServeEngine:
         if discovery:
             found = Discovery(self.replicas, discovery.host, discovery.port)
             self._tasks.append(asyncio.create_task(found.run()))
+        if self._config.load_report:
+            told = LoadReporter(self._config.load_report, self.dispatcher, self._now)
+            self._tasks.append(asyncio.create_task(told.run()))
         self._tasks += [
             asyncio.create_task(self._prober.run()),
             asyncio.create_task(self._engine_metrics.run()),
@@ -151,6 +154,8 @@ class ServeEngine:
         for connection in list(self._listener.connections):
             connection.transport.abort()
         await _end([*self._tasks, *([self._deploying] if self._deploying else [])])
+        for replica in list(self.replicas):
+            self.replicas.remove(replica.name)
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -160,7 +165,8 @@ class ServeEngine:
             if self._gateway.keys:
                 self._gateway.keys.reload()
             now = loop.time()
-            for replica in (*self.replicas, *self._deployment.starting):
+            self.replicas.expire(now)
+            for replica in self._deployment.starting:
                 replica.pool.expire(now)
             # An ejection that has ended is noticed here: nobody else wakes the queue for it.
             self.dispatcher.wake()
@@ -203,6 +209,7 @@ def _prober(
         timeout_s=health.timeout_seconds,
         failures=health.failures,
         now=now,
+        doors=config.discovery is not None,
     )
 
 
@@ -213,13 +220,14 @@ def _dispatcher(config: ServeConfig, replicas: ReplicaSet, now: Callable[[], flo
         per_replica_concurrency=config.gateway.per_replica_concurrency,
         queue_size=config.gateway.queue.size,
         queue_timeout_s=config.gateway.queue.timeout_seconds,
+        hold_timeout_s=config.gateway.queue.hold_seconds or config.gateway.queue.timeout_seconds,
         now=now,
     )
 
 
 def _gateway(
     config: ServeConfig,
-    endpoints: frozenset[str],
+    features: frozenset[Feature],
     dispatcher: Dispatcher,
     registry: CollectorRegistry,
     now: Callable[[], float],
@@ -243,6 +251,7 @@ def _gateway(
         created=int(time.time()),
         reader=CallReader(
             model.name,
+            features,
             _HASHED.get(config.routing.policy, "nothing"),
             config.routing.hash_header.encode(),
         ),
@@ -250,7 +259,7 @@ def _gateway(
         metrics=metrics,
         registry=registry,
         now=now,
-        endpoints=endpoints,
+        endpoints=endpoints_of(features),
         keys=KeyRing(Path(config.auth.keys_file), now) if config.auth else None,
         max_message_bytes=door.max_body_bytes,
     )

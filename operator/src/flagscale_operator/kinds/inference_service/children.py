@@ -12,7 +12,7 @@ from flagscale_operator.kinds.inference_service.view import ServiceView
 from flagscale_operator.kinds.ownership import is_owned
 from flagscale_operator.kinds.refusals import explain_refusal
 from flagscale_operator.kube.client import Kube
-from flagscale_operator.kube.kinds import KubeKind
+from flagscale_operator.kube.kinds import RAY_SERVICE, KubeKind
 
 Manifest = dict[str, Any]
 
@@ -27,6 +27,12 @@ class ChildRefusedError(FlagScaleError):
 
     def explained(self) -> tuple[str | None, str]:
         """Condition reason and message, or None for what is worth retrying soon."""
+        if self.error.not_found and self.kind == RAY_SERVICE.kind:
+            return "DependencyMissing", (
+                "the kind RayService (ray.io/v1) is not installed; install the KubeRay operator, "
+                "this service then goes on by itself; or use spec.runtime pods in a service of "
+                "another name"
+            )
         return explain_refusal(self.error, kind=self.kind, child=self.name, owner="service")
 
 
@@ -67,7 +73,7 @@ class Children:
         """
         name = manifest["metadata"]["name"]
         if (kind.kind, name) not in self.stored(service):
-            found = await self._kube.get(kind, service.namespace, name)
+            found = await self._found(kind, service.namespace, name)
             if found and not is_owned(found, service.uid):
                 taken = ApiError(409, "AlreadyExists", "not ours", "patch", kind.plural)
                 raise ChildRefusedError(kind.kind, name, taken)
@@ -80,6 +86,20 @@ class Children:
         self._stores[kind].upsert(applied)
         answers = self._answers.setdefault((service.namespace, service.name), {})
         answers[kind.kind, name] = _content(applied)
+
+    async def _found(self, kind: KubeKind, namespace: str, name: str) -> Manifest | None:
+        try:
+            return await self._kube.get(kind, namespace, name)
+        except ApiError as error:
+            raise ChildRefusedError(kind.kind, name, error) from error
+
+    async def replace(self, kind: KubeKind, manifest: Manifest) -> None:
+        """Replace an object that a child of ours has made, fenced by its resourceVersion."""
+        self._stores[kind].upsert(await self._kube.replace(kind, manifest))
+
+    async def report(self, kind: KubeKind, manifest: Manifest) -> None:
+        """Change the status of a child, fenced by its resourceVersion."""
+        self._stores[kind].upsert(await self._kube.apply_status(kind, manifest))
 
     async def delete(self, service: ServiceView, child: ChildKey) -> None:
         """Delete a child that is not wanted any more."""

@@ -27,12 +27,17 @@ def newest_failure(pods: Sequence[ServingPod]) -> LoadFailure | None:
         return None
     never = datetime.min.replace(tzinfo=UTC)
     pod, failure = max(ended, key=lambda pair: (pair[1].finished_at or never, pair[0].name))
+    return load_failure(failure, pod.name)
+
+
+def load_failure(failure: Termination, pod: str) -> LoadFailure:
+    """An unclean end, in words with a next step."""
     reason = _reason(failure)
     return LoadFailure(
         reason=reason,
         message=f"{_words(failure)}; {_NEXT_STEP[reason]}",
         exit_code=failure.exit_code,
-        pod=pod.name,
+        pod=pod,
         time=format_time(failure.finished_at) if failure.finished_at else None,
     )
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 from flagscale_api import keys
 from flagscale_operator.kinds.inference_service.view import ServiceView
 
-Component = Literal["engine", "gateway"]
+Component = Literal["engine", "gateway", "head"]
 POD_PORT: Final = 8000
 SERVICE_PORT: Final = 80
 
@@ -32,6 +32,12 @@ def selector(service: ServiceView, component: Component) -> dict[str, str]:
         keys.OWNER_UID_LABEL: service.uid,
         keys.COMPONENT_LABEL: component,
     }
+
+
+def selector_text(service: ServiceView) -> str:
+    """The selector of the engine pods, as the scale subresource tells it."""
+    pairs = selector(service, "engine").items()
+    return ",".join(f"{key}={value}" for key, value in sorted(pairs))
 
 
 def labels(service: ServiceView, component: Component) -> dict[str, str]:

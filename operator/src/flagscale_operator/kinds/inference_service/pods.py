@@ -5,8 +5,8 @@ pods: a changed file is a changed template, so it rolls the pods, and a pod that
 rollout can't read the file of another revision.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flagscale_api import keys
@@ -33,6 +33,10 @@ CONTAINER: Final = "serve"
 PROBE_PERIOD_S: Final = 5
 STARTUP_S: Final = (RESTARTS + 1) * START_TIMEOUT_S + 60
 """Longer than the program's own patience, so that it is the program that tells what went wrong."""
+ENGINE_READY: Final = "/health"
+"""200 once the engine has generated a token."""
+GATEWAY_READY: Final = "/ready"
+"""200 while the door is open: it holds requests while no engine is ready."""
 GATEWAY_REQUESTS: Final = {"cpu": "100m", "memory": "128Mi"}
 
 
@@ -41,7 +45,16 @@ class ServingContext:
     """Facts of the installation that rendering needs."""
 
     image: str
+    engine_images: Mapping[str, str] = field(default_factory=dict)
+    """Of engines that the stock image is without."""
     image_pull_policy: str = "IfNotPresent"
+    progress_url: str = ""
+    """Base URL of the operator's own server, which gateways tell their load to."""
+    progress_ca: str = ""
+
+    def image_of(self, engine: str) -> str:
+        """The image that has an engine."""
+        return self.engine_images.get(engine, self.image)
 
 
 def config_annotation(config: ServeConfig) -> dict[str, str]:
@@ -80,12 +93,13 @@ def container(
     context: ServingContext,
     *,
     resources: Manifest,
+    ready_path: str,
     mounts: Sequence[Manifest] = (),
 ) -> Manifest:
-    """The serving program, ready when it can answer a request; nothing probes its liveness."""
+    """The serving program; nothing probes its liveness."""
     return {
         "name": CONTAINER,
-        "image": service.spec.image or context.image,
+        "image": service.spec.image or context.image_of(service.spec.engine.name),
         "imagePullPolicy": context.image_pull_policy,
         "command": ["python3", "-m", "flagscale_workloads.serve", CONFIG_PATH],
         "env": [
@@ -93,7 +107,7 @@ def container(
             {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable folder
         ],
         "ports": [{"name": "http", "containerPort": POD_PORT}],
-        "readinessProbe": _probe(failures=2),
+        "readinessProbe": _probe(ready_path, failures=2, period_s=PROBE_PERIOD_S),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_S}}},
         "resources": resources,
         "securityContext": container_security(),
@@ -108,26 +122,28 @@ def container(
 
 
 def startup_probe() -> Manifest:
-    """/health is 200 only once the engine has generated a token."""
-    return _probe(failures=STARTUP_S // PROBE_PERIOD_S)
+    """Each second, as requests may be waiting for this very pod."""
+    return _probe(ENGINE_READY, failures=STARTUP_S, period_s=1)
 
 
-def _probe(*, failures: int) -> Manifest:
+def _probe(path: str, *, failures: int, period_s: int) -> Manifest:
     return {
-        "httpGet": {"path": "/health", "port": "http"},
-        "periodSeconds": PROBE_PERIOD_S,
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period_s,
         "timeoutSeconds": 3,
         "failureThreshold": failures,
     }
 
 
 def model_volume(source: ModelSource) -> tuple[Manifest, Manifest]:
-    """The claim with the model, read-only, and its mount."""
-    claim = {"claimName": source.claim, "readOnly": True}
-    return (
-        {"name": "model", "persistentVolumeClaim": claim},
-        {"name": "model", "mountPath": source.mount, "readOnly": True},
-    )
+    """The volume with the model and the engine's mount of it, which is read-only."""
+    mount = {"name": "model", "mountPath": source.mount, "readOnly": True}
+    if source.claim is None:
+        return {"name": "model", "emptyDir": {}}, mount
+    claim: Manifest = {"claimName": source.claim}
+    if source.download is None:
+        claim["readOnly"] = True
+    return {"name": "model", "persistentVolumeClaim": claim}, mount
 
 
 def keys_source(service: ServiceView) -> list[Manifest]:

@@ -8,13 +8,14 @@ from flagscale_api.v1alpha1.inference_service_status import InferenceServiceStat
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.store import Manifest
 from flagscale_operator.controller.view import ClusterView, referred_train_job
-from flagscale_operator.errors import InvalidSpecError
+from flagscale_operator.errors import ApiError, InvalidSpecError
 from flagscale_operator.kinds.inference_service.children import ChildRefusedError, Children
 from flagscale_operator.kinds.inference_service.facts import (
     Observed,
     observe_serving_pod,
     observe_train_job,
 )
+from flagscale_operator.kinds.inference_service.load import LoadSource
 from flagscale_operator.kinds.inference_service.pods import ServingContext
 from flagscale_operator.kinds.inference_service.reconcile import plan
 from flagscale_operator.kinds.inference_service.status import blocked_status
@@ -28,7 +29,7 @@ from flagscale_operator.kube.client import Kube
 from flagscale_operator.kube.kinds import INFERENCE_SERVICE
 
 BLOCKED_RETRY_S: Final = 15.0
-_GOOD_REASONS: Final = frozenset({"Loading", "RollingUpdate", "TrainJobNotReady"})
+_GOOD_REASONS: Final = frozenset({"Downloading", "Loading", "RollingUpdate", "TrainJobNotReady"})
 
 
 class InferenceServiceReconciler:
@@ -39,11 +40,15 @@ class InferenceServiceReconciler:
         *,
         kube: Kube,
         view: ClusterView,
+        load: LoadSource,
         events: Recorder,
         context: ServingContext,
         clock: Callable[[], datetime],
     ) -> None:
+        self._kube = kube
         self._view = view
+        self._load = load
+        self._events = events
         self._context = context
         self._clock = clock
         self._children = Children(kube=kube, stores=view.serving_children)
@@ -62,6 +67,7 @@ class InferenceServiceReconciler:
         body = self._view.inference_services.get((key.namespace, key.name))
         if body is None or "deletionTimestamp" in body["metadata"]:
             self._children.forget(key.namespace, key.name)
+            self._load.forget(key.namespace, key.name)
             return None
         try:
             service = parse_inference_service(body)
@@ -74,6 +80,10 @@ class InferenceServiceReconciler:
                 await self._children.apply(service, kind, manifest)
             for child in decided.delete:
                 await self._children.delete(service, child)
+            for kind, manifest in decided.replace:
+                await self._children.replace(kind, manifest)
+            for kind, manifest in decided.report:
+                await self._children.report(kind, manifest)
         except ChildRefusedError as refused:
             reason, message = refused.explained()
             if reason is None:
@@ -81,7 +91,20 @@ class InferenceServiceReconciler:
             await self._block(body, reason, message)
             return BLOCKED_RETRY_S
         await self._write(body, service.status, decided.status)
-        return None
+        if decided.scaling.replicas is not None:
+            await self._scale(service, decided.scaling.replicas)
+        return decided.look_again_s
+
+    async def _scale(self, service: ServiceView, replicas: int) -> None:
+        """From none or to none, unless the service has changed since it was decided."""
+        where = (service.namespace, service.name)
+        known = self._view.inference_services.get(where)
+        version = known["metadata"].get("resourceVersion") if known else None
+        try:
+            await self._kube.scale(INFERENCE_SERVICE, *where, replicas, version=version)
+        except ApiError as error:
+            if not error.conflict:
+                raise
 
     def _observe(self, body: Manifest, service: ServiceView) -> Observed:
         owner = (service.namespace, service.name)
@@ -94,6 +117,7 @@ class InferenceServiceReconciler:
                 if is_owned(pod, service.uid)
             ),
             train_job=observe_train_job(job) if job else None,
+            load=self._load.newest(*owner) if service.spec.autoscaling else None,
             accepted=self._children.accepted(service),
         )
 
@@ -115,3 +139,8 @@ class InferenceServiceReconciler:
         if status != before:
             await self._reporter.write(body, status)
             await self._reporter.tell(body, before.conditions, status.conditions)
+            scaled = status.last_scaling
+            if scaled and scaled != before.last_scaling:
+                steps = f"{scaled.from_replicas} to {scaled.to_replicas} engine pods"
+                words = f"{steps}: {scaled.reason}; {scaled.message}"
+                await self._events.post(body, "Normal", "Scaled", words)

@@ -4,6 +4,9 @@ from typing import Any
 
 from flagscale_api import keys
 from flagscale_operator.kinds.fingerprint import fingerprint
+from flagscale_operator.kinds.inference_service.autoscaler import autoscaler_spec
+from flagscale_operator.kinds.inference_service.download import with_download
+from flagscale_operator.kinds.inference_service.load_report import report_files
 from flagscale_operator.kinds.inference_service.names import (
     POD_PORT,
     SERVICE_PORT,
@@ -14,6 +17,8 @@ from flagscale_operator.kinds.inference_service.names import (
     selector,
 )
 from flagscale_operator.kinds.inference_service.pods import (
+    ENGINE_READY,
+    GATEWAY_READY,
     GATEWAY_REQUESTS,
     STARTUP_S,
     ServingContext,
@@ -23,6 +28,10 @@ from flagscale_operator.kinds.inference_service.pods import (
     model_volume,
     pod_spec,
     startup_probe,
+)
+from flagscale_operator.kinds.inference_service.rayservice.render import (
+    ray_revision,
+    ray_service_spec,
 )
 from flagscale_operator.kinds.inference_service.serve_config import (
     engine_config,
@@ -34,8 +43,10 @@ from flagscale_operator.kinds.ownership import owner_reference
 from flagscale_operator.kinds.pod_parts import compute_resources, placement, tolerations
 from flagscale_operator.kube.kinds import (
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     INFERENCE_SERVICE,
     POD_DISRUPTION_BUDGET,
+    RAY_SERVICE,
     SERVICE,
     KubeKind,
 )
@@ -52,23 +63,41 @@ def render_children(
     revision = revision_of(service, source, context)
     children = [
         (SERVICE, _engines_service(service)),
-        (DEPLOYMENT, _engine_deployment(service, source, context, revision)),
+        _engines(service, source, context, revision),
         (DEPLOYMENT, _gateway_deployment(service, source, context)),
         (SERVICE, _front_service(service)),
     ]
-    if service.spec.replicas > 1:
+    scaled = service.spec.autoscaling
+    if scaled or service.spec.replicas > 1:
         children.append((POD_DISRUPTION_BUDGET, _budget(service)))
-    return [(kind, _with_hash(manifest)) for kind, manifest in children]
+    if scaled:
+        spec = autoscaler_spec(service, scaled)
+        autoscaler = child(HORIZONTAL_POD_AUTOSCALER, service.name, service, "engine", spec)
+        children.append((HORIZONTAL_POD_AUTOSCALER, autoscaler))
+    return [(kind, with_hash(manifest)) for kind, manifest in children]
 
 
 def revision_of(service: ServiceView, source: ModelSource, context: ServingContext) -> str:
     """A short hash of what engine pods run; it names itself nowhere in what is hashed."""
+    if service.spec.effective_runtime == "rayservice":
+        return ray_revision(service, source, context)
     return fingerprint(_engine_template(service, source, context, revision=""))[:10]
 
 
-def _object(
+def _engines(
+    service: ServiceView, source: ModelSource, context: ServingContext, revision: str
+) -> tuple[KubeKind, Manifest]:
+    """What keeps the engine pods."""
+    if service.spec.effective_runtime == "rayservice":
+        spec = ray_service_spec(service, source, context, revision)
+        return RAY_SERVICE, child(RAY_SERVICE, service.name, service, "engine", spec)
+    return DEPLOYMENT, _engine_deployment(service, source, context, revision)
+
+
+def child(
     kind: KubeKind, name: str, service: ServiceView, component: Component, spec: Manifest
 ) -> Manifest:
+    """An object that belongs to the service."""
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
@@ -82,7 +111,8 @@ def _object(
     }
 
 
-def _with_hash(manifest: Manifest) -> Manifest:
+def with_hash(manifest: Manifest) -> Manifest:
+    """The manifest with a hash of itself, by which a stored one is known."""
     annotations = {keys.SPEC_HASH_ANNOTATION: fingerprint(manifest)}
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
 
@@ -97,11 +127,15 @@ def _engine_deployment(
 def _gateway_deployment(
     service: ServiceView, source: ModelSource, context: ServingContext
 ) -> Manifest:
-    config = config_annotation(gateway_config(service, source))
-    served = container(service, context, resources={"requests": GATEWAY_REQUESTS})
-    template = _template(
-        service, "gateway", config, pod_spec(service, served, files=keys_source(service))
+    annotations = config_annotation(gateway_config(service, source, context.progress_url))
+    files = keys_source(service)
+    if service.spec.autoscaling:
+        annotations[keys.PROGRESS_CA_ANNOTATION] = context.progress_ca
+        files += report_files(service.namespace, service.name)
+    served = container(
+        service, context, resources={"requests": GATEWAY_REQUESTS}, ready_path=GATEWAY_READY
     )
+    template = _template(service, "gateway", annotations, pod_spec(service, served, files=files))
     return _deployment(service, "gateway", 1, template)
 
 
@@ -121,7 +155,7 @@ def _deployment(
         "template": template,
     }
     name = deployment_name(service.name, component)
-    return _object(DEPLOYMENT, name, service, component, spec)
+    return child(DEPLOYMENT, name, service, component, spec)
 
 
 def _engine_template(
@@ -129,10 +163,20 @@ def _engine_template(
 ) -> Manifest:
     volume, mount = model_volume(source)
     served = container(
-        service, context, resources=compute_resources(service.spec.resources), mounts=[mount]
+        service,
+        context,
+        resources=compute_resources(service.spec.resources),
+        ready_path=ENGINE_READY,
+        mounts=[mount],
     )
     served["startupProbe"] = startup_probe()
-    spec = pod_spec(service, served, volumes=[volume])
+    spec = with_download(
+        pod_spec(service, served, volumes=[volume]),
+        source.download,
+        image=context.image,
+        image_pull_policy=context.image_pull_policy,
+        model_mount=mount,
+    )
     spec["topologySpreadConstraints"] = [
         {
             "maxSkew": 1,
@@ -176,7 +220,7 @@ def _engines_service(service: ServiceView) -> Manifest:
         "selector": selector(service, "engine"),
         "ports": [{"name": "http", "port": POD_PORT, "targetPort": "http"}],
     }
-    return _object(SERVICE, engines_name(service.name), service, "engine", spec)
+    return child(SERVICE, engines_name(service.name), service, "engine", spec)
 
 
 def _front_service(service: ServiceView) -> Manifest:
@@ -185,13 +229,16 @@ def _front_service(service: ServiceView) -> Manifest:
         "selector": selector(service, "gateway"),
         "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http"}],
     }
-    return _object(SERVICE, service.name, service, "gateway", spec)
+    return child(SERVICE, service.name, service, "gateway", spec)
 
 
 def _budget(service: ServiceView) -> Manifest:
+    on_ray = service.spec.effective_runtime == "rayservice"
+    # Kubernetes knows no scale of a Ray cluster, which maxUnavailable would need.
+    allowed = {"minAvailable": service.spec.replicas - 1} if on_ray else {"maxUnavailable": 1}
     spec = {
-        "maxUnavailable": 1,
+        **allowed,
         "selector": {"matchLabels": selector(service, "engine")},
     }
     name = deployment_name(service.name, "engine")
-    return _object(POD_DISRUPTION_BUDGET, name, service, "engine", spec)
+    return child(POD_DISRUPTION_BUDGET, name, service, "engine", spec)

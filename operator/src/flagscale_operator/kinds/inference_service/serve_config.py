@@ -1,5 +1,6 @@
 """The files that serving pods read: what an engine pod starts, and what the gateway finds."""
 
+from types import MappingProxyType
 from typing import Final
 
 from flagscale_api.runtime.serve import (
@@ -12,6 +13,8 @@ from flagscale_api.runtime.serve import (
     ServeConfig,
     ServedModel,
 )
+from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_operator.kinds.inference_service.load_report import report_spec
 from flagscale_operator.kinds.inference_service.names import POD_PORT, engines_name
 from flagscale_operator.kinds.inference_service.source import ModelSource
 from flagscale_operator.kinds.inference_service.view import ServiceView
@@ -22,6 +25,8 @@ KEYS_FILE: Final = "keys.json"
 START_TIMEOUT_S: Final = 600
 RESTARTS: Final = 1
 """Engine restarts within one pod in ten minutes; then the pod ends, and Kubernetes goes on."""
+ENVIRONMENTS: Final = MappingProxyType({"vllm": "/opt/engines/vllm/bin/python"})
+"""Engines that the serving image has in an environment of their own."""
 PRE_STOP_S: Final = 5
 """How long a pod that is to end serves on, until nobody sends to it any more."""
 ENGINE_STOP_S: Final = 20
@@ -41,27 +46,33 @@ def engine_config(service: ServiceView, source: ModelSource, revision: str) -> S
         engine=service.spec.engine,
         routing=RoutingSpec(policy="roundRobin"),
         processes=EngineProcesses(
-            count=1, restarts=RESTARTS, start_timeout_seconds=START_TIMEOUT_S
+            count=1,
+            restarts=RESTARTS,
+            start_timeout_seconds=START_TIMEOUT_S,
+            python=ENVIRONMENTS.get(service.spec.engine.name),
         ),
         gateway=_door(service),
     )
 
 
-def gateway_config(service: ServiceView, source: ModelSource) -> ServeConfig:
+def gateway_config(service: ServiceView, source: ModelSource, report_url: str) -> ServeConfig:
     """The door of the whole service: routing, queue and keys, over all ready engine pods.
 
-    It names no revision: during a rollout it serves two, and a new model need not restart it.
+    It names no revision and no setting of the engine: during a rollout it serves two, and neither
+    a new model nor other engine arguments need restart it.
     """
     spec = service.spec
+    report = report_spec(report_url, service.namespace, service.name) if spec.autoscaling else None
     return ServeConfig(
         model=_model(service, source, revision=""),
-        engine=spec.engine,
+        engine=EngineSpec(name=spec.engine.name, device="cpu"),
         discovery=DiscoverySpec(
             host=f"{engines_name(service.name)}.{service.namespace}.svc", port=POD_PORT
         ),
         routing=spec.routing,
         gateway=_door(service),
         auth=AuthSpec(keys_file=f"{CONFIG_DIR}/{KEYS_FILE}") if spec.auth else None,
+        load_report=report,
     )
 
 
@@ -71,7 +82,12 @@ def _model(service: ServiceView, source: ModelSource, revision: str) -> ServedMo
 
 
 def _door(service: ServiceView) -> GatewaySpec:
-    limits = service.spec.limits
+    limits, scaled = service.spec.limits, service.spec.autoscaling
+    queue = QueueSpec(
+        size=limits.queue_size,
+        timeout_seconds=limits.queue_timeout_seconds,
+        hold_seconds=scaled.hold_seconds if scaled else None,
+    )
     return GatewaySpec(
         host="0.0.0.0",  # noqa: S104 - within a pod, reached by its Service
         port=POD_PORT,
@@ -79,5 +95,5 @@ def _door(service: ServiceView) -> GatewaySpec:
         per_replica_concurrency=limits.per_replica_concurrency,
         request_timeout_seconds=limits.request_timeout_seconds,
         drain_timeout_seconds=drain_s(service),
-        queue=QueueSpec(size=limits.queue_size, timeout_seconds=limits.queue_timeout_seconds),
+        queue=queue,
     )

@@ -1,4 +1,4 @@
-"""Which files a service serves: those of a claim, or those that a TrainJob has made."""
+"""Which files a service serves: of a claim, made by a TrainJob, or downloaded by each pod."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -7,29 +7,40 @@ from typing import Final
 from flagscale_api.v1alpha1.inference_service import ServedModelSpec
 from flagscale_api.v1alpha1.inference_service_status import ModelStatus
 from flagscale_api.v1alpha1.train_job_status import Artifact
+from flagscale_operator.kinds.inference_service.download import (
+    ModelDownload,
+    folder_name,
+    plan_download,
+)
 
 MODELS_DIR: Final = "/models"
 _SCHEME: Final = "pvc://"
+_CACHE_FOLDER: Final = "downloaded"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
     """A folder on a claim, and what is known of its content."""
 
-    claim: str
+    claim: str | None
+    """None: a disk of the pod's own."""
     folder: str
     digest: str | None = None
     train_job: str | None = None
+    download: ModelDownload | None = None
+    """How the folder gets its content, where it has none before the pod starts."""
 
     @property
     def uri(self) -> str:
-        """`pvc://<claim>/<folder>`."""
+        """`pvc://<claim>/<folder>`, or where it is downloaded from."""
+        if self.download:
+            return self.download.uri
         return f"{_SCHEME}{self.claim}/{self.folder}"
 
     @property
     def mount(self) -> str:
-        """Where the claim is mounted in engine pods."""
-        return f"{MODELS_DIR}/{self.claim}"
+        """Where the claim, or the pod's own disk, is mounted in engine pods."""
+        return _mount(self.claim)
 
     def path(self, file: str | None) -> str:
         """The model's folder, or a file in it, as engine pods see it."""
@@ -63,12 +74,27 @@ def find_source(
     """
     if model.volume:
         return ModelSource(model.volume.claim_name, model.volume.folder)
+    if model.hugging_face or model.uri:
+        return _downloaded(model)
     name = model.train_job_ref.name if model.train_job_ref else ""
     if job and job.phase == "Succeeded" and job.artifact:
         return _place(job.artifact.uri, job.artifact.digest, name)
     if known and known.train_job == name and known.uri:
         return _place(known.uri, known.digest, name)
     return NoSource(*_why_not(name, job))
+
+
+def _mount(claim: str | None) -> str:
+    # No claim can have this name, which begins with a dot.
+    return f"{MODELS_DIR}/{claim or '.downloaded'}"
+
+
+def _downloaded(model: ServedModelSpec) -> ModelSource:
+    claim = model.cache.claim_name if model.cache else None
+    name = folder_name(model)
+    folder = f"{_CACHE_FOLDER}/{name}" if claim else name
+    download = plan_download(model, f"{_mount(claim)}/{folder}")
+    return ModelSource(claim, folder, download=download)
 
 
 def _place(uri: str, digest: str | None, job: str) -> ModelSource | NoSource:

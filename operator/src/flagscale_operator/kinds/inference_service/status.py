@@ -1,141 +1,95 @@
 """What the user reads: phase, conditions, model, replicas. Pure, equal when nothing changed."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from flagscale_api.v1alpha1.inference_service_status import (
     InferenceServiceStatus,
-    ModelState,
-    ModelStatus,
     ReplicaCounts,
     ServicePhase,
 )
 from flagscale_operator.kinds.conditions import Verdict, find_condition, update_conditions
-from flagscale_operator.kinds.inference_service.facts import DeploymentFact, Observed
-from flagscale_operator.kinds.inference_service.failures import newest_failure
-from flagscale_operator.kinds.inference_service.names import url
+from flagscale_operator.kinds.inference_service.facts import Observed
+from flagscale_operator.kinds.inference_service.model_status import model_status
+from flagscale_operator.kinds.inference_service.names import selector_text, url
+from flagscale_operator.kinds.inference_service.readiness import (
+    Rollout,
+    availability,
+    holds_requests,
+    only_scaling,
+    readiness,
+    ready_count,
+)
+from flagscale_operator.kinds.inference_service.scaling import last_scaling
 from flagscale_operator.kinds.inference_service.source import ModelSource
 from flagscale_operator.kinds.inference_service.view import ServiceView
-from flagscale_operator.kinds.inference_service.why_not_ready import Trouble, why_not_ready
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """The wanted revision and how far it is; `applied`: the API server has all of it already."""
-
-    revision: str
-    applied: bool
-    engines: DeploymentFact | None
-    gateway: DeploymentFact | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether all pods are of it, and ready."""
-        both = (self.engines, self.gateway)
-        return self.applied and all(d is not None and d.settled for d in both)
+from flagscale_operator.kinds.inference_service.why_not_ready import Trouble
 
 
 def serving_status(
     service: ServiceView, source: ModelSource, observed: Observed, rollout: Rollout, now: datetime
 ) -> InferenceServiceStatus:
     """The status of a service that has a model."""
-    trouble = None
-    if not rollout.complete:
-        trouble = why_not_ready(
-            service,
-            observed,
-            revision=rollout.revision,
-            engines=rollout.engines,
-            gateway=rollout.gateway,
-        )
-    available = availability(observed)
-    verdicts = [_ready(service, trouble), available]
-    phase = _phase(trouble, observed, rollout.revision, available=available.status == "True")
+    trouble = None if rollout.complete and not rollout.desired.final else rollout.desired.trouble
+    if trouble and only_scaling(service, observed, rollout, trouble):
+        trouble = None
+    available = availability(observed, holds=holds_requests(service))
+    verdicts = [
+        readiness(service, observed, rollout, trouble),
+        available,
+        *rollout.desired.verdicts,
+    ]
+    phase = _phase(trouble, observed, rollout, available=available.status == "True")
+    if trouble is None and service.spec.replicas == 0:
+        phase = "Idle"
     return service.status.model_copy(
         update={
             "observed_generation": service.generation,
             "phase": phase,
             "conditions": update_conditions(
-                service.status.conditions, verdicts, generation=service.generation, now=now
+                service.status.conditions,
+                verdicts,
+                generation=service.generation,
+                now=now,
             ),
             "url": url(service.namespace, service.name),
-            "model": _model(service, source, observed, rollout.revision, trouble),
-            "replicas": _replicas(service, observed, rollout.revision),
+            "runtime": service.spec.effective_runtime,
+            "rollout": rollout.desired.rollout,
+            "model": model_status(service, source, observed, rollout, failed=trouble is not None),
+            "replicas": _replicas(service, observed, rollout),
+            "selector": selector_text(service),
+            "last_scaling": last_scaling(service, observed.load, now),
             "revision": rollout.revision,
         }
     )
 
 
-def _ready(service: ServiceView, trouble: Trouble | None) -> Verdict:
-    if trouble:
-        return Verdict("Ready", "False", trouble.reason, trouble.message)
-    where = url(service.namespace, service.name)
-    return Verdict("Ready", "True", "Serving", f"{service.served_name} is served at {where}")
-
-
-def availability(observed: Observed) -> Verdict:
-    """Whether requests are answered, by whichever revision."""
-    if not any(pod.ready for pod in observed.pods_of("engine")):
-        return Verdict("Available", "False", "NoEngineReady", "no engine pod is ready")
-    if not any(pod.ready for pod in observed.pods_of("gateway")):
-        return Verdict("Available", "False", "NoGatewayReady", "the gateway is not ready")
-    return Verdict("Available", "True", "Serving", "requests are answered")
-
-
 def _phase(
-    trouble: Trouble | None, observed: Observed, revision: str, *, available: bool
+    trouble: Trouble | None, observed: Observed, rollout: Rollout, *, available: bool
 ) -> ServicePhase:
     if trouble is None:
         return "Ready"
-    rolling = trouble.reason == "RollingUpdate"
-    if available and (trouble.fault or (_ready_count(observed, revision) and not rolling)):
+    revision = rollout.revision
+    rolling = trouble.reason in ("RollingUpdate", "Downloading")
+    if available and (trouble.fault or (ready_count(observed, revision) and not rolling)):
         return "Degraded"
-    started = any(pod.running for pod in observed.pods_of("engine"))
+    started = any(pod.running or pod.downloading for pod in observed.pods_of("engine"))
     if trouble.fault:
-        return "Failed" if _ended_badly(observed, revision) else "Pending"
+        failed = rollout.desired.failure or _ended_badly(observed, revision)
+        return "Failed" if failed else "Pending"
     return "Loading" if started else "Pending"
 
 
 def _ended_badly(observed: Observed, revision: str) -> bool:
     """Whether a pod failed, and not only waits for something."""
     pods = (*observed.pods_of("engine"), *observed.pods_of("gateway"))
-    return any(p.failure and not p.ready and p.revision in ("", revision) for p in pods)
+    failed = [p for p in pods if p.failure or (p.download and p.download.failure)]
+    return any(not p.ready and p.revision in ("", revision) for p in failed)
 
 
-def _ready_count(observed: Observed, revision: str) -> int:
-    return sum(p.ready and p.revision == revision for p in observed.pods_of("engine"))
-
-
-def _replicas(service: ServiceView, observed: Observed, revision: str) -> ReplicaCounts:
-    ready, total = _ready_count(observed, revision), service.spec.replicas
-    return ReplicaCounts(ready=ready, total=total, summary=f"{ready}/{total}")
-
-
-def _model(
-    service: ServiceView,
-    source: ModelSource,
-    observed: Observed,
-    revision: str,
-    trouble: Trouble | None,
-) -> ModelStatus:
-    pods = [p for p in observed.pods_of("engine") if p.revision == revision]
-    before = service.status.model
-    kept = before.last_failure if before and service.status.revision == revision else None
-    state: ModelState = "Pending"
-    if any(p.ready for p in pods):
-        state = "Loaded"
-    elif trouble and newest_failure([p for p in pods if not p.ready]):
-        state = "FailedToLoad"
-    elif any(p.running for p in pods):
-        state = "Loading"
-    return ModelStatus(
-        name=service.served_name,
-        uri=source.uri,
-        digest=source.digest,
-        train_job=source.train_job,
-        state=state,
-        last_failure=newest_failure(pods) or kept,
-    )
+def _replicas(service: ServiceView, observed: Observed, rollout: Rollout) -> ReplicaCounts:
+    ready, total = ready_count(observed, rollout.revision), service.spec.replicas
+    current = rollout.desired.current_replicas
+    return ReplicaCounts(ready=ready, total=total, current=current, summary=f"{ready}/{total}")
 
 
 def blocked_status(

@@ -5,6 +5,7 @@ from typing import Any
 
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 from flagscale_api.v1alpha1.inference_service_status import InferenceServiceStatus
+from flagscale_operator.errors import InvalidSpecError
 from flagscale_operator.kinds.spec import parse_spec
 
 
@@ -28,11 +29,18 @@ class ServiceView:
 def parse_inference_service(body: dict[str, Any]) -> ServiceView:
     """An InferenceService as the API server has it; raises InvalidSpecError."""
     metadata = body["metadata"]
+    spec = parse_spec(InferenceServiceSpec, body)
+    status = InferenceServiceStatus.model_validate(body.get("status") or {})
+    if status.runtime not in (None, spec.effective_runtime):
+        raise InvalidSpecError(
+            f"spec.runtime: can't be changed, got {spec.effective_runtime} where {status.runtime} "
+            "serves; set it back, or make a service of another name"
+        )
     return ServiceView(
         namespace=metadata.get("namespace", "default"),
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         generation=metadata.get("generation", 1),
-        spec=parse_spec(InferenceServiceSpec, body),
-        status=InferenceServiceStatus.model_validate(body.get("status") or {}),
+        spec=spec,
+        status=status,
     )

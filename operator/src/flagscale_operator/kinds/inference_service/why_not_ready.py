@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from flagscale_operator.kinds.inference_service.download_state import download_failure
 from flagscale_operator.kinds.inference_service.facts import DeploymentFact, Observed, ServingPod
 from flagscale_operator.kinds.inference_service.failures import newest_failure
 from flagscale_operator.kinds.inference_service.view import ServiceView
@@ -34,10 +35,12 @@ def why_not_ready(
     doors = [p for p in observed.pods_of("gateway") if not p.ready]
     count = f"{len(current) - len(unready)} of {service.spec.replicas} engine pods are ready"
     return (
-        _failed_engines(unready, count)
+        _failed_download(unready, count)
+        or _failed_engines(unready, count)
         or _waiting(unready, count)
         or _failed_gateway(service, doors)
         or _waiting(doors, "the gateway is not ready")
+        or _downloading(observed, unready, count, revision=revision)
         or _refused(engines, "engine", count)
         or _refused(gateway, "gateway", count)
         or _in_progress(observed, unready, count, revision=revision)
@@ -50,6 +53,31 @@ def _failed_engines(unready: list[ServingPod], count: str) -> Trouble | None:
         return None
     message = f"{count}; pod {failure.pod} exited with {failure.exit_code}: {failure.message}"
     return Trouble(failure.reason, message, fault=True)
+
+
+def _failed_download(unready: list[ServingPod], count: str) -> Trouble | None:
+    failure = download_failure((pod.name, pod.download) for pod in unready)
+    if failure is None:
+        return None
+    message = f"{count}; pod {failure.pod} has no model: {failure.message}; it is tried again"
+    return Trouble(failure.reason, message, fault=True)
+
+
+def _downloading(
+    observed: Observed, unready: list[ServingPod], count: str, *, revision: str
+) -> Trouble | None:
+    pods = [pod for pod in unready if pod.downloading]
+    if not pods:
+        return None
+    message = f"{count}; the model is being downloaded; `kubectl logs {pods[0].name} -c download` "
+    message += "tells how far it is"
+    if _older_serves(observed, revision):
+        message += "; an older revision serves until then"
+    return Trouble("Downloading", message, fault=False)
+
+
+def _older_serves(observed: Observed, revision: str) -> bool:
+    return any(p.ready and p.revision != revision for p in observed.pods_of("engine"))
 
 
 def _waiting(pods: list[ServingPod], count: str) -> Trouble | None:
@@ -92,8 +120,7 @@ def _refused(deployment: DeploymentFact | None, component: str, count: str) -> T
 def _in_progress(
     observed: Observed, unready: list[ServingPod], count: str, *, revision: str
 ) -> Trouble:
-    older = any(p.ready and p.revision != revision for p in observed.pods_of("engine"))
-    if older:
+    if _older_serves(observed, revision):
         message = f"{count}; an older revision serves until they are"
         return Trouble("RollingUpdate", message, fault=False)
     if any(p.running for p in unready):

@@ -42,6 +42,7 @@ class ServerConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._upgraded: Upgrade | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._untaken_bytes = 0
         self._refused = False
         self.transport: asyncio.Transport
         self.deadline = 0.0
@@ -102,10 +103,14 @@ class ServerConnection(asyncio.Protocol):
         """The client reads more slowly than we write."""
         if self._drained is None:
             self._drained = self._loop.create_future()
+            self._untaken_bytes = self.transport.get_write_buffer_size()
+            self.deadline = self._listener.now() + self._listener.idle_timeout_s
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         drained, self._drained = self._drained, None
+        idle_until = self._listener.now() + self._listener.idle_timeout_s
+        self.deadline = float("inf") if self._task else idle_until
         if drained and not drained.done():
             drained.set_result(None)
 
@@ -214,11 +219,23 @@ class ServerConnection(asyncio.Protocol):
             self.transport.close()
 
     def expire(self) -> None:
-        """End a connection that was silent for too long."""
-        if self._receiving:
+        """End a connection that was silent for too long, or whose client takes nothing."""
+        if self._drained:
+            self._expire_writing()
+        elif self._receiving:
             self._refuse(408, "request_timeout", "request: not complete in time; send it faster")
         else:
             self.transport.close()
+
+    def _expire_writing(self) -> None:
+        """Go on while the client takes something, however slowly."""
+        left = self.transport.get_write_buffer_size()
+        if left < self._untaken_bytes:
+            self._untaken_bytes = left
+            self.deadline = self._listener.now() + self._listener.idle_timeout_s
+        else:
+            # Closing would wait for the client to take what is left.
+            self.transport.abort()
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Answer what can't be read further, and close."""

@@ -96,8 +96,13 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._lost = f"not valid HTTP ({error})"
             self._transport.abort()
-        self.deadline = min(self._loop.time() + self._idle_s, self._ends_at)
+        self._expect_more()
         self._wake_up()
+
+    def _expect_more(self) -> None:
+        """An engine that is not read from, because the client is slow, is not silent."""
+        silent_at = float("inf") if self._paused else self._loop.time() + self._idle_s
+        self.deadline = min(silent_at, self._ends_at)
 
     # --- parser
 
@@ -168,6 +173,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._buffered = 0
         if self._paused:
             self._paused = False
+            self._expect_more()
             self._transport.resume_reading()
         return data
 
@@ -219,6 +225,7 @@ class UpstreamPool:
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[UpstreamConnection] = []
         self._active: set[UpstreamConnection] = set()
+        self._closed = False
 
     async def acquire(self, *, fresh: bool = False) -> UpstreamConnection:
         """An idle connection or a new one. Raises UpstreamError."""
@@ -247,7 +254,7 @@ class UpstreamPool:
         """Keep it if its answer is complete, else close it, which cancels the request."""
         self._active.discard(connection)
         connection.deadline = float("inf")
-        if connection.reusable and len(self._idle) < IDLE_LIMIT:
+        if connection.reusable and not self._closed and len(self._idle) < IDLE_LIMIT:
             self._idle.append(connection)
         else:
             connection.abort()
@@ -263,6 +270,7 @@ class UpstreamPool:
             connection.give_up(why)
 
     def close(self) -> None:
-        """Close all idle connections; active ones end with their answers."""
+        """Close all idle connections; active ones end with their answers and are not kept."""
+        self._closed = True
         while self._idle:
             self._idle.pop().abort()

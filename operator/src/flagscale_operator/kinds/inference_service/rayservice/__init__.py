@@ -1,0 +1,1 @@
+"""Runtime `rayservice`: engine pods as workers of a Ray cluster that KubeRay keeps."""

@@ -1,0 +1,45 @@
+from flagscale_workloads.agent import Filter, StaticEncoder, Tool, ToolMatcher
+from flagscale_workloads.agent.tool_match.categories import Category
+
+LABELLED = (
+    Tool.create("read_file", "Return the content of a file", category="files"),
+    Tool.create("write_file", "Save text to a file", category="files"),
+    Tool.create("get_weather", "Weather forecast for a city", category="weather"),
+    Tool.create("rain_radar", "Where it rains: weather map of a city", category="weather"),
+)
+STRAY = Tool.create("delete_file", "Remove a file for ever")
+
+
+def test_a_tool_without_category_gets_that_of_its_neighbours() -> None:
+    matcher = ToolMatcher([*LABELLED, STRAY], encoders={"static": StaticEncoder()}, deadline_s=10)
+    assert matcher.learn_categories() == {STRAY.key: "files"}
+    assert matcher.categories() == (Category("files", 3, 1), Category("weather", 2, 0))
+
+    where = Filter(categories=frozenset({"files"}))
+    found = matcher.match_tools("delete a file", 5, where=where, min_confidence=0).hits
+    assert found[0].tool.name == "delete_file"
+    assert len(found) == 3
+    matcher.close()
+
+
+def test_what_is_far_from_all_stays_without() -> None:
+    matcher = ToolMatcher([*LABELLED, STRAY], encoders={"static": StaticEncoder()})
+    assert matcher.learn_categories(min_similarity=0.99) == {}
+    matcher.close()
+
+
+def test_categories_are_assigned_renamed_and_merged() -> None:
+    matcher = ToolMatcher([*LABELLED, STRAY], encoders={})
+    matcher.assign_category([STRAY.key], "danger")
+    assert Category("danger", 1, 1) in matcher.categories()
+    assert matcher.rename_category("danger", "files") == 1
+    assert Category("files", 3, 1) in matcher.categories()
+
+    matcher.update(upsert=[STRAY])
+    assert Category("files", 3, 1) in matcher.categories()
+    matcher.assign_category([STRAY.key], "")
+    assert Category("files", 2, 0) in matcher.categories()
+
+
+def test_without_vectors_nothing_is_learned() -> None:
+    assert ToolMatcher([*LABELLED, STRAY], encoders={}).learn_categories() == {}

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from flagscale_workloads.agent import MiniLmEncoder, StaticEncoder, ToolMatcher
+from flagscale_workloads.agent.tool_match.arms import Arm
+from flagscale_workloads.agent.tool_match.breaker import Breaker
+
+from .conftest import TOOLS, Moody
+
+
+def test_a_failing_arm_is_skipped_and_named(moody: Moody) -> None:
+    matcher = ToolMatcher(TOOLS, encoders={"dense": moody, "static": StaticEncoder()})
+    assert matcher.match_tools("weather", min_confidence=0).tier == "transformer"
+    moody.broken = True
+
+    found = matcher.match_tools("weather in Rome", min_confidence=0)
+
+    assert found.tier == "static"
+    assert found.degraded == ("dense: RuntimeError: no mood",)
+    assert found.hits[0].tool.name == "get_weather"
+    matcher.close()
+
+
+def test_without_encoders_words_answer_and_then_names() -> None:
+    matcher = ToolMatcher(TOOLS, encoders={})
+    assert matcher.match_tools("the weather", min_confidence=0).tier == "lexical"
+
+    found = matcher.match_tools("weath", 1, min_confidence=0)
+    assert (found.tier, found.hits[0].tool.name) == ("names", "get_weather")
+
+
+def test_an_arm_that_hangs_costs_its_deadline_only(moody: Moody) -> None:
+    matcher = ToolMatcher(TOOLS, encoders={"dense": moody}, deadline_s=0.05)
+    moody.blocked.clear()
+
+    found = matcher.match_tools("weather forecast", min_confidence=0)
+    moody.blocked.set()
+
+    assert found.tier == "lexical"
+    assert found.degraded == ("dense: no vector within 0.05 s",)
+    (arm,) = matcher.arms()
+    assert arm.timed_out == 1
+    matcher.close()
+
+
+def test_a_paused_arm_is_probed_once_and_comes_back(moody: Moody) -> None:
+    now = [0.0]
+    arm = Arm("dense", moody, 10, clock=lambda: now[0])
+    moody.broken = True
+    assert [arm.query(f"q{i}", ()) for i in range(4)] == [None] * 4
+    assert (arm.counts.failed, arm.counts.refused, arm.state) == (3, 1, "open")
+
+    now[0], moody.broken = 6, False
+    assert arm.state == "half-open"
+    assert arm.query("again", ()) is not None
+    assert arm.state == "closed"
+    arm.close()
+
+
+def test_half_open_lets_one_call_through() -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0], failures=1, pause_s=1)
+    breaker.failed()
+    now[0] = 2
+    assert [breaker.allows(), breaker.allows()] == [True, False]
+    breaker.failed()
+    assert breaker.state == "open"
+
+
+def test_tools_that_an_arm_could_not_embed_are_found_by_words_and_counted(moody: Moody) -> None:
+    moody.broken = True
+    matcher = ToolMatcher(TOOLS, encoders={"dense": moody})
+    assert matcher.arms()[0].missing == len(TOOLS)
+    moody.broken = False
+    assert matcher.match_tools("weather", 1, min_confidence=0).hits[0].tool.name == "get_weather"
+
+    matcher.update(upsert=TOOLS)
+    assert matcher.arms()[0].missing == 0
+    matcher.close()
+
+
+def test_clauses_of_one_pass_point_where_their_own_vectors_do() -> None:
+    encoder = MiniLmEncoder()
+    parts = ("book a flight to Rome", "send an e-mail to Bob")
+    rows = encoder.encode_query(" and then ".join(parts), parts)
+    own = encoder.encode(parts)
+
+    assert rows.shape == (3, 384)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    cosines = rows[1:] @ own.T
+    assert cosines[0, 0] > cosines[0, 1]
+    assert cosines[1, 1] > cosines[1, 0]
+
+
+@pytest.mark.parametrize("encoder", [MiniLmEncoder(), StaticEncoder()], ids=["minilm", "static"])
+def test_a_vector_does_not_depend_on_its_batch(encoder: MiniLmEncoder | StaticEncoder) -> None:
+    texts = ["read a file", "send an e-mail to all people that are not here " * 5, "x"]
+    together = encoder.encode(texts)
+    for text, row in zip(texts, together, strict=True):
+        # int8 activations are scaled by the whole batch.
+        assert float(encoder.encode([text])[0] @ row) > 0.99
+    assert encoder.encode([]).shape == (0, encoder.dimensions)

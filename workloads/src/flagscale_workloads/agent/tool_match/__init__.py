@@ -1,0 +1,1 @@
+"""Matching of tools: which of thousands answer a request."""

