@@ -109,7 +109,7 @@ def test_two_pods_train_and_leave_a_model(runner: LocalRunner, tmp_path: Path) -
 def test_a_killed_agent_is_replaced_and_the_run_does_not_notice(
     runner: LocalRunner, tmp_path: Path
 ) -> None:
-    runner.submit(job(steps=400))
+    runner.submit(job(steps=150))
     wait_for(runner, lambda b: step_of(b) > 10, "it trains")
     for agent in agents(tmp_path):
         agent.kill()
@@ -122,7 +122,7 @@ def test_a_killed_agent_is_replaced_and_the_run_does_not_notice(
 def test_a_killed_process_restarts_the_gang_from_its_checkpoint(
     runner: LocalRunner, whom: str
 ) -> None:
-    runner.submit(job(steps=400))
+    runner.submit(job(steps=150))
     wait_for(runner, lambda b: step_of(b) > 40, "it trains")
     next(p for p in reversed(family()) if whom in p.cmdline()).kill()
 
@@ -132,7 +132,7 @@ def test_a_killed_process_restarts_the_gang_from_its_checkpoint(
 
 
 def test_a_suspended_run_goes_on_where_it_was(runner: LocalRunner) -> None:
-    runner.submit(job(steps=400))
+    runner.submit(job(steps=150))
     wait_for(runner, lambda b: step_of(b) > 40, "it trains")
     runner.suspend(NAME, suspend=True)
     body = runner.wait(NAME, lambda _: None)

@@ -33,6 +33,15 @@ def test_a_status_for_an_older_version_is_a_conflict(kube: FolderKube) -> None:
         kube.put_status(TRAIN_JOB, {**made, "status": {}})
 
 
+def test_scaling_is_fenced_by_the_version(kube: FolderKube) -> None:
+    version = kube.add(TRAIN_JOB, BODY)["metadata"]["resourceVersion"]
+    asyncio.run(kube.scale(TRAIN_JOB, "n", "j", 3, version=version))
+
+    assert (kube.find(TRAIN_JOB, "n", "j") or {})["spec"] == {"replicas": 3}
+    with pytest.raises(ApiError, match="409 Conflict"):
+        asyncio.run(kube.scale(TRAIN_JOB, "n", "j", 4, version=version))
+
+
 def test_a_second_of_the_same_name_is_refused(kube: FolderKube) -> None:
     kube.add(TRAIN_JOB, BODY)
     with pytest.raises(ApiError, match="409 AlreadyExists"):

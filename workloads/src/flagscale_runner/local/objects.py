@@ -67,6 +67,16 @@ class FolderKube:
         """See `Kube.apply_status`."""
         return self.put_status(kind, manifest)
 
+    async def scale(
+        self, kind: KubeKind, namespace: str, name: str, replicas: int, *, version: str | None
+    ) -> None:
+        """See `Kube.scale`."""
+        metadata = {"name": name, "namespace": namespace, "resourceVersion": version}
+        with self._alone():
+            known = self._existing(kind, {"metadata": metadata}, "patch")
+            _fence(kind, known, {"metadata": metadata})
+            self._store(kind, known, {**known, "spec": {**known["spec"], "replicas": replicas}})
+
     async def create(self, kind: KubeKind, manifest: Manifest) -> Manifest:
         """See `Kube.create`."""
         if kind is TOKEN_REVIEW:
