@@ -36,5 +36,5 @@ def test_the_commands_of_the_page_work(tmp_path: Path) -> None:
     assert "Succeeded" in said["flagscale status"]
     assert "attempt 1" in said["flagscale status tiny"]
     assert json.loads(said["flagscale status tiny --output json"])["status"]["phase"] == "Succeeded"
-    assert "[tiny-a1-worker-1]" in said["flagscale logs tiny"]
+    assert "[tiny-a1-worker-0]" in said["flagscale logs tiny"]
     assert (tmp_path / "data" / "tiny" / "model" / "config.json").exists()
