@@ -1,6 +1,6 @@
 """`python -m flagscale_runner`: the same as the program `flagscale`."""
 
-from flagscale_runner.cli.app import app
+from flagscale_runner.cli.app import main
 
 if __name__ == "__main__":
-    app(prog_name="flagscale")
+    main()

@@ -1,6 +1,6 @@
 """One interface to run resources, wherever they run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,14 +24,35 @@ class Target:
         return f"{self.kind.lower()}/{self.name} in {self.namespace}"
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What there is of a resource besides itself."""
+
+    pods: Sequence[Manifest] = ()
+    events: Sequence[Manifest] = ()
+
+
 class Runner(Protocol):
     """Every method raises RunnerError with a sentence for the user."""
 
+    @property
+    def namespace(self) -> str:
+        """Namespace of what names none."""
+
     def submit(self, body: Manifest) -> Target:
-        """Start it; the same one again is fine and attaches to what runs."""
+        """Start it; the same one again is fine and attaches to what runs.
+
+        One that has ended is run anew.
+        """
 
     def status(self, target: Target) -> Manifest | None:
         """The whole resource with its status, or None when it is not there."""
+
+    def resources(self, kind: str, namespace: str | None = None) -> list[Manifest]:
+        """All of a kind, in one namespace or in all."""
+
+    def surroundings(self, target: Target) -> Surroundings:
+        """Its pods and its events, to explain its state."""
 
     def logs(self, target: Target, *, follow: bool) -> Iterator[str]:
         """Lines of its newest attempt, each after the name of its pod where there are several."""
@@ -49,3 +70,14 @@ class Runner(Protocol):
 def has_ended(body: Manifest) -> bool:
     """Whether a TrainJob has succeeded or failed for good."""
     return bool((body.get("status") or {}).get("completionTime"))
+
+
+def is_settled(body: Manifest) -> bool:
+    """Whether its present spec has come to an end: of a service, that it answers or can't."""
+    status = body.get("status") or {}
+    phase = status.get("phase")
+    if body.get("kind") == "InferenceService":
+        seen = status.get("observedGeneration") == body["metadata"].get("generation")
+        return seen and phase in ("Ready", "Idle", "Failed")
+    suspended = bool((body.get("spec") or {}).get("suspend")) and phase == "Suspended"
+    return suspended or has_ended(body)

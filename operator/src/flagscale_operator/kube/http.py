@@ -65,7 +65,7 @@ class KubeHttp:
         field_manager: str,
         budget: RequestBudget,
         on_request: OnRequest,
-    ) -> "KubeHttp":
+    ) -> Self:
         """A client within the running event loop."""
         connector = aiohttp.TCPConnector(ssl=connection.ssl_context(), limit=POOL)
         session = aiohttp.ClientSession(

@@ -6,8 +6,8 @@ from typing import Any, Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from flagscale_runner.base import Manifest, Runner, Target
-from flagscale_runner.cli.app import FAILED, SUSPENDED
+from flagscale_runner.base import Manifest, Runner, Target, is_settled
+from flagscale_runner.cli.options import FAILED, SUSPENDED
 from flagscale_runner.cli.show import ready
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
@@ -45,7 +45,7 @@ def follow(runner: Runner, target: Target) -> int:
         body = runner.wait(target, show.tell)
     phase = body["status"]["phase"]
     print(f"{target.name}: {story(body)}", flush=True)
-    return {"Succeeded": 0, "Suspended": SUSPENDED}.get(phase, FAILED)
+    return {"Succeeded": 0, "Ready": 0, "Idle": 0, "Suspended": SUSPENDED}.get(phase, FAILED)
 
 
 class _Lines:
@@ -61,7 +61,7 @@ class _Lines:
 
     def tell(self, body: Manifest) -> None:
         text = story(body)
-        if text != self._last and not (body.get("status") or {}).get("completionTime"):
+        if text != self._last and not is_settled(body):
             print(f"{self._target.name}: {text}", flush=True)
         self._last = text
 

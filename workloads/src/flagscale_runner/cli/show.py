@@ -2,11 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flagscale_runner.base import Manifest
 
-_COLUMNS = ("NAMESPACE", "NAME", "PHASE", "PROGRESS", "LOSS", "TOKENS/S", "ETA", "RESTARTS")
+if TYPE_CHECKING:
+    from flagscale_runner.doctor.check import Check
+    from flagscale_runner.explain.explain import Explanation
+
+Row = tuple[str, ...]
+_COLUMNS: Final[dict[str, Row]] = {
+    "TrainJob": (
+        "NAMESPACE", "NAME", "PHASE", "PROGRESS", "LOSS", "TOKENS/S", "ETA", "RESTARTS",
+    ),
+    "InferenceService": ("NAMESPACE", "NAME", "READY", "URL", "MODEL", "ENGINE", "REPLICAS"),
+}  # fmt: skip
 
 
 def as_json(value: object) -> str:
@@ -20,14 +30,18 @@ def ready(body: Manifest) -> dict[str, Any]:
     return next((c for c in conditions if c["type"] == "Ready"), {})
 
 
-def row(body: Manifest) -> tuple[str, ...]:
-    """One line of the table, as `kubectl get trainjobs` shows it."""
-    status, metadata = body.get("status") or {}, body["metadata"]
+def row(body: Manifest) -> Row:
+    """One line of the table, with the columns of `kubectl get`."""
+    metadata = body["metadata"]
+    cells = _service(body) if body["kind"] == "InferenceService" else _job(body)
+    return metadata["namespace"], metadata["name"], *cells
+
+
+def _job(body: Manifest) -> Row:
+    status = body.get("status") or {}
     progress = status.get("progress") or {}
     percent = progress.get("percent")
     return (
-        metadata["namespace"],
-        metadata["name"],
         status.get("phase", "Pending"),
         "" if percent is None else f"{percent}%",
         progress.get("loss", ""),
@@ -37,11 +51,29 @@ def row(body: Manifest) -> tuple[str, ...]:
     )
 
 
-def as_table(bodies: Sequence[Manifest]) -> str:
-    """All resources, one line each."""
+def _service(body: Manifest) -> Row:
+    status = body.get("status") or {}
+    return (
+        ready(body).get("status", ""),
+        status.get("url", ""),
+        (status.get("model") or {}).get("name", ""),
+        body["spec"]["engine"]["name"],
+        (status.get("replicas") or {}).get("summary", ""),
+    )
+
+
+def as_tables(bodies: Sequence[Manifest]) -> str:
+    """All resources, one line each, one table for each kind."""
     if not bodies:
         return "nothing runs here; `flagscale run FILE` starts something"
-    rows = [_COLUMNS, *map(row, bodies)]
+    tables = []
+    for kind, columns in _COLUMNS.items():
+        rows = [row(body) for body in bodies if body["kind"] == kind]
+        tables += [_table([columns, *rows])] if rows else []
+    return "\n\n".join(tables)
+
+
+def _table(rows: Sequence[Row]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows
@@ -51,7 +83,7 @@ def as_table(bodies: Sequence[Manifest]) -> str:
 def as_text(body: Manifest) -> str:
     """One resource: its line, why, and its attempts."""
     said = ready(body)
-    lines = [as_table([body]), "", f"{said.get('reason', 'Pending')}: {said.get('message', '')}"]
+    lines = [as_tables([body]), "", f"{said.get('reason', 'Pending')}: {said.get('message', '')}"]
     for attempt in (body.get("status") or {}).get("attempts") or ():
         about = [f"attempt {attempt['number']}"]
         about += [f"resumed at step {attempt['resumedStep']}"] if attempt.get("resumedStep") else []
@@ -59,3 +91,24 @@ def as_text(body: Manifest) -> str:
         about += [f"ended by {attempt['cause']}"] if attempt.get("cause") else []
         lines.append("  " + ", ".join(about))
     return "\n".join(lines)
+
+
+def as_explanation(found: "Explanation") -> str:
+    """Cause, evidence and next step."""
+    phase = found.phase or "not looked at yet"
+    lines = [f"{found.about}: {phase}"]
+    lines += [] if found.cause == "None" else [f"cause: {found.cause}"]
+    lines += [f"because: {found.evidence}"] if found.evidence else []
+    return "\n".join([*lines, f"next: {found.step}"])
+
+
+def as_checks(checks: "Sequence[Check]") -> str:
+    """One line for each, and what to do where something is missing."""
+    rows = [(_mark(c), c.name, c.found, c.missing) for c in checks]
+    return _table(rows)
+
+
+def _mark(check: "Check") -> str:
+    if check.blocks:
+        return "missing"
+    return "optional" if check.missing else "ok"

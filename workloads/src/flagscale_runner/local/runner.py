@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from flagscale_api import keys
-from flagscale_operator.kube.kinds import POD, TRAIN_JOB
-from flagscale_runner.base import Manifest, RunnerError, Target, has_ended
+from flagscale_operator.kube.kinds import EVENT, POD, TRAIN_JOB
+from flagscale_runner.base import Manifest, RunnerError, Surroundings, Target, has_ended
 from flagscale_runner.documents import validated
 from flagscale_runner.local.container import LOG
 from flagscale_runner.local.detached import start_detached
 from flagscale_runner.local.durable import is_locked
 from flagscale_runner.local.folders import Folders, folders_of
 from flagscale_runner.local.objects import FolderKube
+from flagscale_runner.waiting import existing, wait_until_settled
 
 POLL_S: Final = 0.2
 AGENT_START_S: Final = 5.0
@@ -34,6 +35,11 @@ class LocalRunner:
     def of(cls, environ: Mapping[str, str] = os.environ) -> "LocalRunner":
         """The runner of the current user."""
         return cls(folders_of(environ), environ)
+
+    @property
+    def namespace(self) -> str:
+        """See `Runner.namespace`."""
+        return "default"
 
     def submit(self, body: Manifest) -> Target:
         """See `Runner.submit`; a job that has ended is run anew."""
@@ -69,13 +75,24 @@ class LocalRunner:
         """See `Runner.status`."""
         return self._kube.find(TRAIN_JOB, target.namespace, target.name)
 
-    def jobs(self) -> list[Manifest]:
-        """All TrainJobs of this machine."""
-        return list(self._kube.objects(TRAIN_JOB))
+    def resources(self, kind: str, namespace: str | None = None) -> list[Manifest]:
+        """See `Runner.resources`."""
+        return list(self._kube.objects(TRAIN_JOB, namespace)) if kind == TRAIN_JOB.kind else []
+
+    def surroundings(self, target: Target) -> Surroundings:
+        """See `Runner.surroundings`."""
+        uid = existing(self, target)["metadata"]["uid"]
+        events = [
+            e
+            for e in self._kube.objects(EVENT, target.namespace)
+            if (e.get("involvedObject") or e.get("regarding") or {}).get("uid") == uid
+        ]
+        pods = [p for p in self._kube.objects(POD, target.namespace) if _is_of(p, uid)]
+        return Surroundings(pods, events)
 
     def suspend(self, target: Target, *, suspend: bool) -> None:
         """See `Runner.suspend`."""
-        body = self.existing(target)
+        body = existing(self, target)
         if has_ended(body):
             raise RunnerError(f"{target}: has ended; run the file again")
         self._kube.put(TRAIN_JOB, {
@@ -86,7 +103,7 @@ class LocalRunner:
 
     def stop(self, target: Target) -> None:
         """See `Runner.stop`; returns once no process of it is left."""
-        uid = self.existing(target)["metadata"]["uid"]
+        uid = existing(self, target)["metadata"]["uid"]
         self._kube.remove(TRAIN_JOB, target.namespace, target.name, uid=uid)
         self._need_agent()
         while any(_is_of(pod, uid) for pod in self._kube.objects(POD, target.namespace)):
@@ -95,22 +112,13 @@ class LocalRunner:
 
     def wait(self, target: Target, on_change: Callable[[Manifest], None]) -> Manifest:
         """See `Runner.wait`."""
-        last: Manifest | None = None
-        while True:
-            body = self.status(target)
-            if body is None:
-                raise RunnerError(f"{target}: was stopped meanwhile")
-            if body != last:
-                on_change(body)
-                last = body
-            if has_ended(body) or (body.get("status") or {}).get("phase") == "Suspended":
-                return body
-            self._need_agent()
-            time.sleep(POLL_S)
+        return wait_until_settled(
+            self, target, on_change, poll_s=POLL_S, meanwhile=self._need_agent
+        )
 
     def logs(self, target: Target, *, follow: bool) -> Iterator[str]:
         """See `Runner.logs`."""
-        uid = self.existing(target)["metadata"]["uid"]
+        uid = existing(self, target)["metadata"]["uid"]
         seen: dict[str, int] = {}
         while True:
             pods = self._newest_pods(target, uid)
@@ -139,13 +147,6 @@ class LocalRunner:
                 seen[uid] = seen.get(uid, 0) + len(raw)
                 line = raw.decode(errors="replace").rstrip("\n")
                 yield line if alone else f"[{name}] {line}"
-
-    def existing(self, target: Target) -> Manifest:
-        """The resource; RunnerError when it is not there."""
-        body = self.status(target)
-        if body is None:
-            raise RunnerError(f"{target}: is not there; `flagscale status` lists what is")
-        return body
 
     def _need_agent(self) -> None:
         now = time.monotonic()

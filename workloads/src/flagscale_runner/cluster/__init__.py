@@ -1,0 +1,1 @@
+"""Resources in a Kubernetes cluster, with the user's own kubeconfig."""

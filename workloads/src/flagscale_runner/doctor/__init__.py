@@ -1,0 +1,1 @@
+"""What is missing to run resources, here or in a cluster."""

@@ -1,0 +1,1 @@
+"""Why a resource waits or has failed, and what to do next."""
