@@ -52,7 +52,7 @@ def test_a_job_is_applied_suspended_resumed_and_ended(
 def test_what_the_api_server_refuses_is_a_sentence(runner: ClusterRunner, namespace: str) -> None:
     runner.submit(job(namespace))
     with pytest.raises(RunnerError, match=r"spec\.replicas: .*immutable|can't be changed"):
-        runner.submit(job(namespace, replicas=5))
+        runner.submit(job(namespace, replicas=2))
     with pytest.raises(RunnerError, match="is not there"):
         runner.suspend(Target("TrainJob", namespace, "none"), suspend=True)
 

@@ -82,7 +82,7 @@ def test_volumes_are_for_this_machine(cli: CliRunner, tmp_path: Path) -> None:
     words = ["run", str(SAMPLES / "trainjob-minimal.yaml"), "--on", "cluster", "--volume", "a=b"]
     told = cli.invoke(app, words, env={"KUBECONFIG": str(config)})
     assert told.exit_code == 2
-    assert "--volume: is for this machine, got a=b" in told.stderr
+    assert "are for this machine, got a=b" in told.stderr
 
 
 def test_an_unreachable_cluster_is_a_sentence(cli: CliRunner, tmp_path: Path) -> None:

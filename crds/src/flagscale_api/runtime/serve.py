@@ -1,10 +1,10 @@
 """The file that a serving process reads: gateway, engines, keys and limits."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from flagscale_api.meta import ApiModel
+from flagscale_api.meta import ApiModel, CelRule
 from flagscale_api.v1alpha1.common import AbsolutePath
 from flagscale_api.v1alpha1.engine import EngineSpec
 
@@ -160,12 +160,29 @@ class EngineProcesses(ApiModel):
 
 
 class DiscoverySpec(ApiModel):
-    """Serving processes elsewhere, each with engines of its own: all addresses of a name."""
+    """Serving processes elsewhere, each with engines of its own: behind a name, or in a file."""
 
-    host: Annotated[str, StringConstraints(pattern=r"^[-.a-zA-Z0-9]+$", max_length=253)] = Field(
-        description="Name to look up each second, for example that of a headless Service."
+    host: Annotated[str, StringConstraints(pattern=r"^[-.a-zA-Z0-9]+$", max_length=253)] | None = (
+        Field(
+            default=None,
+            description="Name to look up each second, for example that of a headless Service.",
+        )
     )
-    port: int = Field(ge=1, le=65535, description="Port of every replica.")
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port of every replica behind host."
+    )
+    file: AbsolutePath | None = Field(
+        default=None,
+        description='File of lines "address:port" in place of host; read again each second.',
+    )
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            "has(self.host) == has(self.port) && has(self.host) != has(self.file)",
+            "discovery: names no place or two; give host and port, or file",
+            holds=lambda d: (d.host is None) == (d.port is None) == (d.file is not None),
+        ),
+    )
 
 
 class LoadReportSpec(ApiModel):

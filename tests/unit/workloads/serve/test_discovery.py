@@ -1,9 +1,12 @@
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from flagscale_workloads.serve.discovery import Discovery
+from flagscale_api.runtime.serve import DiscoverySpec
+from flagscale_workloads.serve.discovery import Discovery, FileDiscovery
 from flagscale_workloads.serve.replicas import ReplicaSet
 from support.gateways import CHAT, HELLO, running_gateway
 from support.scripted_engine import scripted_engine
@@ -47,3 +50,22 @@ async def test_a_gateway_serves_over_replicas_that_it_found() -> None:
             await client.close()
 
     assert answer.json()["port"] == engine.port
+
+
+def test_the_lines_of_a_file_are_replicas(tmp_path: Path) -> None:
+    replicas, path = ReplicaSet(), tmp_path / "addresses"
+    found = FileDiscovery(replicas, path)
+    found.keep(found.addresses())
+    assert [r.name for r in replicas] == []
+
+    path.write_text("127.0.0.1:8001\nnonsense\n127.0.0.1:8002\n")
+    found.keep(found.addresses())
+    path.write_text("127.0.0.1:8002\n")
+    found.keep(found.addresses())
+    assert [(r.host, r.port) for r in replicas] == [("127.0.0.1", 8002)]
+
+
+@pytest.mark.parametrize("spec", [{}, {"host": "a"}, {"host": "a", "port": 1, "file": "/f"}])
+def test_a_discovery_names_one_place(spec: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="names no place or two"):
+        DiscoverySpec.model_validate(spec)

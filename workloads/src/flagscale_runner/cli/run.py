@@ -1,5 +1,6 @@
 """`flagscale run`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,12 @@ def run(
         list[str] | None,
         typer.Option(help="A folder that stands for a volume claim: CLAIM=FOLDER. Remembered."),
     ] = None,
+    engine_python: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The interpreter of an engine's own environment: ENGINE=PYTHON. Remembered."
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, don't follow it.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Run the resources of a file and follow them to their end; again: attach to what runs."""
@@ -28,21 +35,29 @@ def run(
     with options.runner(on, context) as runner:
         documents = read_documents(file)
         targets = [validated(document) for document in documents]
-        for text in volume or ():
-            _use_folder(runner, text, {target.namespace for target in targets})
+        _prepare(runner, volume or (), engine_python or (), {t.namespace for t in targets})
         submitted = [runner.submit(document) for document in documents]
         if not detach:
             raise typer.Exit(max(follow(runner, target) for target in submitted))
 
 
-def _use_folder(runner: "Runner", text: str, namespaces: set[str]) -> None:
+def _prepare(
+    runner: "Runner", volumes: Sequence[str], pythons: Sequence[str], namespaces: set[str]
+) -> None:
     from flagscale_runner.base import RunnerError
     from flagscale_runner.local.runner import LocalRunner
 
+    if not (volumes or pythons):
+        return
     if not isinstance(runner, LocalRunner):
         raise RunnerError(
-            f"--volume: is for this machine, got {text} with --on cluster; make the claim there"
+            f"--volume, --engine-python: are for this machine, got {(*volumes, *pythons)[0]} with "
+            "--on cluster; leave them out"
         )
-    claim, _, folder = text.partition("=")
-    for namespace in namespaces:
-        runner.use_folder(namespace, claim, Path(folder))
+    for text in volumes:
+        claim, _, folder = text.partition("=")
+        for namespace in namespaces:
+            runner.use_folder(namespace, claim, Path(folder))
+    for text in pythons:
+        engine, _, python = text.partition("=")
+        runner.use_engine(engine, Path(python))

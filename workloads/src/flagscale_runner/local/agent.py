@@ -6,7 +6,6 @@ Killed at any moment, the next command line starts another, which goes on from t
 
 import asyncio
 import logging
-import os
 import socket
 import time
 from collections.abc import Mapping
@@ -19,21 +18,19 @@ from flagscale_operator.controller.queue import Key, KeyedQueue
 from flagscale_operator.controller.runner import run_workers
 from flagscale_operator.controller.view import ClusterView
 from flagscale_operator.kinds.train_job.pod import RenderContext
-from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
 from flagscale_operator.kube.client import Manifest
-from flagscale_operator.kube.kinds import POD, PYTORCH_JOB, TRAIN_JOB
+from flagscale_operator.kube.kinds import INFERENCE_SERVICE, POD, TRAIN_JOB
 from flagscale_operator.progress.board import ProgressBoard
 from flagscale_operator.progress.server import serve_progress
 from flagscale_operator.progress.tls import ensure_certificates
 from flagscale_operator.progress.tokens import TokenChecker
-from flagscale_operator.telemetry.events import EventRecorder
 from flagscale_operator.telemetry.metrics import Metrics
+from flagscale_runner.local.controllers import MADE, Controllers, controllers_of
 from flagscale_runner.local.durable import write_whole
 from flagscale_runner.local.folders import Folders
-from flagscale_runner.local.gang_controller import GangController
 from flagscale_runner.local.informer import FolderInformer
-from flagscale_runner.local.kubelet import Kubelet
 from flagscale_runner.local.objects import FolderKube
+from flagscale_runner.local.reconciling import reconcile_with
 
 _log = logging.getLogger(__name__)
 TICK_S: Final = 0.2
@@ -41,6 +38,7 @@ IDLE_S: Final = 10.0
 PORT_FILE: Final = "progress.port"
 _ADDRESS: Final = "127.0.0.1"
 _OWN_NAMESPACE: Final = "flagscale-local"
+WATCHED: Final = (TRAIN_JOB, INFERENCE_SERVICE, *MADE, POD)
 
 
 def utc_now() -> datetime:
@@ -68,38 +66,29 @@ async def run_agent(folders: Folders, environ: Mapping[str, str]) -> None:
         job_exists=lambda ns, name: view.train_jobs.get((ns, name)) is not None,
     ) as port:
         write_whole(folders.root / PORT_FILE, str(port))
-        reconciler = TrainJobReconciler(
-            kube=kube,
-            view=view,
-            progress=board,
-            events=EventRecorder(kube, component="flagscale-local", instance=str(os.getpid()),
-                                 clock=utc_now, on_failure=metrics.event_failed),
-            restarts=metrics,
-            context=RenderContext("", f"https://{_ADDRESS}:{port}", certificates.ca_pem),
-            clock=utc_now,
-        )  # fmt: skip
-        workers = asyncio.create_task(
-            run_workers(queue, reconciler.reconcile, workers=1, observer=metrics)
-        )
-        informer = FolderInformer(kube, view, queue, (TRAIN_JOB, PYTORCH_JOB, POD))
-        controller = GangController(kube, Kubelet(kube, folders, environ, utc_now))
+        context = RenderContext("", f"https://{_ADDRESS}:{port}", certificates.ca_pem)
+        reconcile = reconcile_with(kube, view, board, metrics, context, clock=utc_now)
+        workers = asyncio.create_task(run_workers(queue, reconcile, workers=1, observer=metrics))
+        informer = FolderInformer(kube, view, queue, WATCHED)
+        controllers = controllers_of(kube, folders, environ, utc_now)
         try:
-            await _until_idle(informer, controller, view, queue)
+            await _until_idle(informer, controllers, view, queue)
         finally:
             queue.close()
             await workers
 
 
 async def _until_idle(
-    informer: FolderInformer, controller: GangController, view: ClusterView, queue: KeyedQueue
+    informer: FolderInformer, controllers: Controllers, view: ClusterView, queue: KeyedQueue
 ) -> None:
     busy_at = time.monotonic()
     while time.monotonic() - busy_at < IDLE_S:
         informer.sync()
-        live = controller.sync()
+        live = controllers.sync()
         informer.sync()
         jobs = filter(None, map(view.train_jobs.get, view.train_jobs.identities()))
-        if live or len(queue) or not all(map(_finished, jobs)):
+        services = len(view.inference_services.identities())
+        if live or services or len(queue) or not all(map(_finished, jobs)):
             busy_at = time.monotonic()
         await asyncio.sleep(TICK_S)
 

@@ -29,6 +29,23 @@ class Folders:
         """Held by the agent while it works."""
         return self.root / "agent.lock"
 
+    def front_port(self, namespace: str, service: str) -> Path:
+        """The port of a service's gateway, kept over restarts."""
+        return self.root / "ports" / namespace / service
+
+    def addresses(self, namespace: str, service: str) -> Path:
+        """Where the ready engines of a service listen, one line each."""
+        return self.root / "addresses" / namespace / service
+
+    def engine_link(self, engine: str) -> Path:
+        """A link to the interpreter of an engine's environment."""
+        return self.root / "engines" / engine
+
+    def engine_python(self, engine: str) -> Path | None:
+        """That interpreter; None: the engine is in the runner's own environment."""
+        link = self.engine_link(engine)
+        return link if link.exists() else None
+
     def claim(self, namespace: str, name: str) -> Path:
         """What stands for a volume claim: a folder, or a link to one."""
         return self.root / "claims" / namespace / name

@@ -13,6 +13,7 @@ from flagscale_operator.kube.kinds import POD
 from flagscale_runner.local import pod_status
 from flagscale_runner.local.durable import write_whole
 from flagscale_runner.local.folders import Folders
+from flagscale_runner.local.mounts import Mounts
 from flagscale_runner.local.objects import FolderKube
 from flagscale_runner.local.pod_folder import PodFolder
 from flagscale_runner.local.pod_program import (
@@ -22,6 +23,8 @@ from flagscale_runner.local.pod_program import (
     mounts_of,
     program_of,
 )
+from flagscale_runner.local.probing import answers
+from flagscale_runner.local.serving_ports import assign_port, is_serving, port_of_pod, serve_file
 
 SPAWN_AGAIN_S: Final = 10.0
 
@@ -52,7 +55,7 @@ class Kubelet:
             return pod
         if folder.started():
             end = folder.end()
-            status = pod_status.terminated(end) if end else pod_status.running()
+            status = pod_status.terminated(pod, end) if end else self._running(pod)
         else:
             status = self._start(pod, folder)
         return pod if status == pod["status"] else self._report(pod, status)
@@ -64,23 +67,33 @@ class Kubelet:
         stamped = {**pod["metadata"], "deletionTimestamp": format_time(self._clock())}
         return self._kube.put(POD, {**pod, "metadata": stamped})
 
+    def remove_ended(self, pod: Manifest) -> None:
+        """Forget a pod of which nothing runs."""
+        metadata = pod["metadata"]
+        self._kube.remove(POD, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+        shutil.rmtree(self._folder(pod).path, ignore_errors=True)
+
+    def _running(self, pod: Manifest) -> pod_status.Status:
+        if not is_serving(pod):
+            return pod_status.running(pod)
+        ready = answers(pod, port_of_pod(self._folders, pod))
+        return pod_status.probed(pod, ready=ready, now=self._clock())
+
     def _folder(self, pod: Manifest) -> PodFolder:
         uid = pod["metadata"]["uid"]
         return PodFolder(self._folders.pods / uid, uid)
 
     def _remove(self, pod: Manifest, folder: PodFolder) -> Manifest | None:
-        metadata = pod["metadata"]
         if folder.started() and folder.end() is None:
             folder.ask_to_end()
             return self.begin_deletion(pod)
-        self._kube.remove(POD, metadata["namespace"], metadata["name"], uid=metadata["uid"])
-        shutil.rmtree(folder.path, ignore_errors=True)
+        self.remove_ended(pod)
         return None
 
     def _start(self, pod: Manifest, folder: PodFolder) -> pod_status.Status:
         now, last = self._clock(), self._spawned.get(folder.uid)
         if last and (now - last).total_seconds() < SPAWN_AGAIN_S:
-            return pod_status.running()
+            return pod_status.running(pod)
         namespace = pod["metadata"]["namespace"]
         claims = {name: self._folders.claim(namespace, name) for name in claims_of(pod)}
         for name, path in claims.items():
@@ -91,9 +104,8 @@ class Kubelet:
         try:
             program = program_of(pod, mounts, folder.path, self._shell)
         except NotHereError as error:
-            return pod_status.misconfigured(str(error))
-        token = self._kube.issue_token(pod, _audience(pod))
-        for name, text in {**files_of(pod, mounts), "token": token}.items():
+            return pod_status.misconfigured(pod, str(error))
+        for name, text in self._files(pod, mounts).items():
             write_whole(folder.path / "config" / name, text)
         folder.start(
             program.command,
@@ -103,7 +115,14 @@ class Kubelet:
             inside=dict(mounts.folders),
         )
         self._spawned[folder.uid] = now
-        return pod_status.running()
+        return pod_status.running(pod)
+
+    def _files(self, pod: Manifest, mounts: Mounts) -> dict[str, str]:
+        files = files_of(pod, mounts)
+        if not is_serving(pod):
+            return {**files, "token": self._kube.issue_token(pod, _audience(pod))}
+        port = assign_port(self._folders, pod)
+        return {name: serve_file(text, self._folders, pod, port) for name, text in files.items()}
 
     def _report(self, pod: Manifest, status: pod_status.Status) -> Manifest:
         return self._kube.put_status(POD, {**pod, "status": status})

@@ -1,15 +1,22 @@
 """A pod's status, as the kubelet and the scheduler would write it (pure)."""
 
+import json
+from datetime import datetime
 from typing import Any, Final
 
-from flagscale_operator.kinds.train_job.facts import CONTAINER
+from flagscale_operator.kinds.clock import format_time
+from flagscale_operator.kube.client import Manifest
+from flagscale_runner.local.deployments import LAST_END
 
 Status = dict[str, Any]
 NODE: Final = "this-machine"
 
 
-def _container(state: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"name": CONTAINER, "state": state, "ready": "running" in state}]
+def _container(pod: Manifest, state: dict[str, Any]) -> list[dict[str, Any]]:
+    last = (pod["metadata"].get("annotations") or {}).get(LAST_END)
+    about = {"lastState": {"terminated": json.loads(last)}} if last else {}
+    name = pod["spec"]["containers"][0]["name"]
+    return [{"name": name, "state": state, "ready": "running" in state, **about}]
 
 
 def unschedulable(message: str) -> Status:
@@ -18,21 +25,31 @@ def unschedulable(message: str) -> Status:
     return {"phase": "Pending", "conditions": [{**condition, "message": message}]}
 
 
-def misconfigured(message: str) -> Status:
+def misconfigured(pod: Manifest, message: str) -> Status:
     """It can't run as written."""
     waiting = {"reason": "CreateContainerConfigError", "message": message}
-    return {"phase": "Pending", "containerStatuses": _container({"waiting": waiting})}
+    return {"phase": "Pending", "containerStatuses": _container(pod, {"waiting": waiting})}
 
 
-def running() -> Status:
-    """Its program runs."""
-    return {"phase": "Running", "containerStatuses": _container({"running": {}})}
+def running(pod: Manifest) -> Status:
+    """Its program runs; whether it answers is not asked."""
+    return {"phase": "Running", "containerStatuses": _container(pod, {"running": {}})}
 
 
-def terminated(end: dict[str, Any]) -> Status:
+def probed(pod: Manifest, *, ready: bool, now: datetime) -> Status:
+    """Its program runs and was asked; a condition keeps the time of its last change."""
+    value = "True" if ready else "False"
+    conditions = pod["status"].get("conditions") or ()
+    before: dict[str, Any] = next((c for c in conditions if c["type"] == "Ready"), {})
+    since = before["lastTransitionTime"] if before.get("status") == value else format_time(now)
+    condition = {"type": "Ready", "status": value, "lastTransitionTime": since}
+    return {**running(pod), "conditions": [condition]}
+
+
+def terminated(pod: Manifest, end: dict[str, Any]) -> Status:
     """Its program has ended."""
     phase = "Succeeded" if end["exitCode"] == 0 else "Failed"
-    return {"phase": phase, "containerStatuses": _container({"terminated": end})}
+    return {"phase": phase, "containerStatuses": _container(pod, {"terminated": end})}
 
 
 def ended(status: Status) -> bool:

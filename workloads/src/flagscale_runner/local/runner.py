@@ -1,5 +1,6 @@
 """The runner of this machine: writes wishes into the folder, and sees to it that an agent works."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from flagscale_api import keys
-from flagscale_operator.kube.kinds import EVENT, POD, TRAIN_JOB
+from flagscale_operator.kinds.inference_service.names import url
+from flagscale_operator.kube.kinds import EVENT, INFERENCE_SERVICE, POD, TRAIN_JOB
 from flagscale_runner.base import Manifest, RunnerError, Surroundings, Target, has_ended
 from flagscale_runner.documents import validated
 from flagscale_runner.local.container import LOG
@@ -15,15 +17,18 @@ from flagscale_runner.local.detached import start_detached
 from flagscale_runner.local.durable import is_locked
 from flagscale_runner.local.folders import Folders, folders_of
 from flagscale_runner.local.objects import FolderKube
+from flagscale_runner.local.service_spec import service_here
+from flagscale_runner.local.serving_ports import front_port
 from flagscale_runner.waiting import existing, wait_until_settled
 
 POLL_S: Final = 0.2
+KINDS: Final = {kind.kind: kind for kind in (TRAIN_JOB, INFERENCE_SERVICE)}
 AGENT_START_S: Final = 5.0
 """An agent takes a moment to load: none is started over it meanwhile."""
 
 
 class LocalRunner:
-    """Implements `Runner` for TrainJobs."""
+    """Implements `Runner`; what only a cluster has is refused by the name of its field."""
 
     def __init__(self, folders: Folders, environ: Mapping[str, str]) -> None:
         self._folders = folders
@@ -42,42 +47,61 @@ class LocalRunner:
         return "default"
 
     def submit(self, body: Manifest) -> Target:
-        """See `Runner.submit`; a job that has ended is run anew."""
+        """See `Runner.submit`; a service takes over a changed spec, a TrainJob that runs not."""
         target = validated(body)
-        if target.kind != TRAIN_JOB.kind:
-            raise RunnerError(f"{target}: runs in a cluster only; a TrainJob runs here too")
+        kind = KINDS[target.kind]
         manifest = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
-        known = self.status(target)
+        manifest.pop("status", None)
+        if kind is INFERENCE_SERVICE:
+            manifest = service_here(manifest)
+        known = self._kube.find(kind, target.namespace, target.name)
         if known and has_ended(known):
             self.stop(target)
             known = None
         if known is None:
-            manifest.pop("status", None)
-            self._kube.add(TRAIN_JOB, manifest)
-        elif known["spec"] != body["spec"]:
+            self._kube.add(kind, manifest)
+        elif known["spec"] != manifest["spec"]:
+            self._change(target, manifest)
+        self._need_agent()
+        return target
+
+    def _change(self, target: Target, manifest: Manifest) -> None:
+        if target.kind == TRAIN_JOB.kind:
             raise RunnerError(
                 f"{target}: runs with another spec; stop it first, or give the new one another name"
             )
-        self._need_agent()
-        return target
+        self._kube.put(INFERENCE_SERVICE, manifest)
+
+    def use_engine(self, engine: str, python: Path) -> None:
+        """Let an engine run in an environment of its own, by its interpreter."""
+        if not os.access(python, os.X_OK):
+            raise RunnerError(f"--engine-python {engine}: is no program, got {python}; correct it")
+        _link(self._folders.engine_link(engine), python.absolute())
 
     def use_folder(self, namespace: str, claim: str, folder: Path) -> None:
         """Let a folder stand for a volume claim."""
         if not folder.is_dir():
             raise RunnerError(f"--volume {claim}: is no folder, got {folder}; make it first")
-        link = self._folders.claim(namespace, claim)
-        link.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        scratch = link.with_name(f".{claim}.{os.getpid()}")
-        scratch.symlink_to(folder.absolute())
-        scratch.replace(link)
+        _link(self._folders.claim(namespace, claim), folder.absolute())
 
     def status(self, target: Target) -> Manifest | None:
-        """See `Runner.status`."""
-        return self._kube.find(TRAIN_JOB, target.namespace, target.name)
+        """See `Runner.status`; the URL of a service is the one on this machine."""
+        body = self._kube.find(KINDS[target.kind], target.namespace, target.name)
+        return self._at_home(body) if body else None
 
     def resources(self, kind: str, namespace: str | None = None) -> list[Manifest]:
         """See `Runner.resources`."""
-        return list(self._kube.objects(TRAIN_JOB, namespace)) if kind == TRAIN_JOB.kind else []
+        return [self._at_home(body) for body in self._kube.objects(KINDS[kind], namespace)]
+
+    def _at_home(self, body: Manifest) -> Manifest:
+        metadata = body["metadata"]
+        if body["kind"] != INFERENCE_SERVICE.kind or not body.get("status"):
+            return body
+        where = (metadata["namespace"], metadata["name"])
+        port = front_port(self._folders, *where)
+        inside, outside = url(*where), f"http://127.0.0.1:{port}/v1" if port else ""
+        text = json.dumps(body["status"]).replace(inside, outside)
+        return {**body, "status": json.loads(text)}
 
     def surroundings(self, target: Target) -> Surroundings:
         """See `Runner.surroundings`."""
@@ -92,6 +116,8 @@ class LocalRunner:
 
     def suspend(self, target: Target, *, suspend: bool) -> None:
         """See `Runner.suspend`."""
+        if target.kind != TRAIN_JOB.kind:
+            raise RunnerError(f"{target}: only a TrainJob is suspended; stop it instead")
         body = existing(self, target)
         if has_ended(body):
             raise RunnerError(f"{target}: has ended; run the file again")
@@ -104,7 +130,7 @@ class LocalRunner:
     def stop(self, target: Target) -> None:
         """See `Runner.stop`; returns once no process of it is left."""
         uid = existing(self, target)["metadata"]["uid"]
-        self._kube.remove(TRAIN_JOB, target.namespace, target.name, uid=uid)
+        self._kube.remove(KINDS[target.kind], target.namespace, target.name, uid=uid)
         self._need_agent()
         while any(_is_of(pod, uid) for pod in self._kube.objects(POD, target.namespace)):
             self._need_agent()
@@ -155,6 +181,14 @@ class LocalRunner:
         self._started_agent_at = now
         root = self._folders.root
         start_detached("flagscale_runner.local", str(root), self._environ, root / "agent.log")
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = link.with_name(f".{link.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(target)
+    scratch.replace(link)
 
 
 def _is_of(pod: Manifest, uid: str) -> bool:

@@ -1,11 +1,13 @@
-"""Replicas that others run: every address that a name resolves to, as of a headless Service."""
+"""Replicas that others run: every address that a name resolves to, or that a file lists."""
 
 import asyncio
 import logging
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from flagscale_api.runtime.serve import DiscoverySpec
 from flagscale_workloads.serve.replicas import Replica, ReplicaSet
 
 _log = logging.getLogger(__name__)
@@ -54,3 +56,48 @@ class Discovery:
         for address in sorted(addresses - known):
             _log.info("replica %s: found", address)
             self.replicas.add(Replica.at(address, address, self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class FileDiscovery:
+    """Keeps the replicas equal to the lines `address:port` of a file, as a machine without DNS has.
+
+    A file that is not there lists nothing; a line that is no address is told and left out.
+    """
+
+    replicas: ReplicaSet
+    path: Path
+    interval_s: float = INTERVAL_S
+
+    async def run(self) -> None:
+        """Read the file until cancelled."""
+        while True:
+            self.keep(self.addresses())
+            await asyncio.sleep(self.interval_s)
+
+    def addresses(self) -> frozenset[str]:
+        """What the file lists now."""
+        try:
+            lines = self.path.read_text().split()
+        except FileNotFoundError:
+            return frozenset()
+        wrong = [line for line in lines if not line.rpartition(":")[2].isdecimal()]
+        for line in wrong:
+            _log.warning("%s: is no address:port, got %.80s", self.path, line)
+        return frozenset(lines) - frozenset(wrong)
+
+    def keep(self, addresses: frozenset[str]) -> None:
+        """Add what is new, remove what is gone; health probes decide who gets requests."""
+        known = {replica.name for replica in self.replicas}
+        for address in sorted(known - addresses):
+            self.replicas.remove(address)
+        for address in sorted(addresses - known):
+            host, _, port = address.rpartition(":")
+            self.replicas.add(Replica.at(address, host, int(port)))
+
+
+def discovery_of(replicas: ReplicaSet, spec: DiscoverySpec) -> Discovery | FileDiscovery:
+    """What finds the replicas that a configuration names."""
+    if spec.file:
+        return FileDiscovery(replicas, Path(spec.file))
+    return Discovery(replicas, spec.host or "", spec.port or 0)

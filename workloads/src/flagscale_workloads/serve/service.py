@@ -16,7 +16,7 @@ from flagscale_workloads.backends.adapter import BackendAdapter, Feature, Metric
 from flagscale_workloads.serve.api_keys import KeyRing
 from flagscale_workloads.serve.calls import CallReader, Hashed, endpoints_of
 from flagscale_workloads.serve.deployment import Deployment
-from flagscale_workloads.serve.discovery import Discovery
+from flagscale_workloads.serve.discovery import discovery_of
 from flagscale_workloads.serve.dispatch import Dispatcher
 from flagscale_workloads.serve.engine_metrics import NEUTRAL, EngineMetrics
 from flagscale_workloads.serve.forward import Ejection, Forwarder
@@ -90,7 +90,7 @@ class ServeEngine:
         )
         discovery = self._config.discovery
         if discovery:
-            found = Discovery(self.replicas, discovery.host, discovery.port)
+            found = discovery_of(self.replicas, discovery)
             self._tasks.append(asyncio.create_task(found.run()))
         if self._config.load_report:
             told = LoadReporter(self._config.load_report, self.dispatcher, self._now)
