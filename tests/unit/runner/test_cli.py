@@ -13,7 +13,7 @@ from flagscale_runner.documents import mistakes
 from support.demo.target import SAMPLES
 
 COMMANDS = ["init", "validate", "render", "run", "status", "logs", "explain", "suspend", "resume",
-            "stop", "doctor"]  # fmt: skip
+            "stop", "doctor", "chat", "match"]  # fmt: skip
 
 
 @pytest.fixture

@@ -57,6 +57,9 @@ class Runner(Protocol):
     def logs(self, target: Target, *, follow: bool) -> Iterator[str]:
         """Lines of its newest attempt, each after the name of its pod where there are several."""
 
+    def ask(self, target: Target, path: str, body: Manifest) -> Iterator[str]:
+        """Lines that a service answers to a POST, as they come."""
+
     def suspend(self, target: Target, *, suspend: bool) -> None:
         """Stop after a checkpoint, or go on."""
 

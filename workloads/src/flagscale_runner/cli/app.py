@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from flagscale_runner.cli import change, files, look, run
+from flagscale_runner.cli import change, files, look, run, talk
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +26,8 @@ for command, example in (
     (change.suspend, "flagscale suspend tiny-llama"),
     (change.resume, "flagscale resume tiny-llama"),
     (change.stop, "flagscale stop tiny-llama"),
+    (talk.chat, "flagscale chat tiny-llama 'Who are you?'"),
+    (talk.match, "flagscale match 'Will it rain in Rome?' --tools tools.yaml"),
     (look.doctor, "flagscale doctor --on cluster"),
 ):
     app.command(epilog=f"Example: {example}")(command)

@@ -69,11 +69,12 @@ def as_tables(bodies: Sequence[Manifest]) -> str:
     tables = []
     for kind, columns in _COLUMNS.items():
         rows = [row(body) for body in bodies if body["kind"] == kind]
-        tables += [_table([columns, *rows])] if rows else []
+        tables += [as_rows([columns, *rows])] if rows else []
     return "\n\n".join(tables)
 
 
-def _table(rows: Sequence[Row]) -> str:
+def as_rows(rows: Sequence[Row]) -> str:
+    """Cells under each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows
@@ -105,7 +106,7 @@ def as_explanation(found: "Explanation") -> str:
 def as_checks(checks: "Sequence[Check]") -> str:
     """One line for each, and what to do where something is missing."""
     rows = [(_mark(c), c.name, c.found, c.missing) for c in checks]
-    return _table(rows)
+    return as_rows(rows)
 
 
 def _mark(check: "Check") -> str:

@@ -8,11 +8,14 @@ import aiohttp
 from flagscale_operator.errors import ApiError, TransientError
 from flagscale_operator.kube.client import Manifest
 from flagscale_operator.kube.http import JSON, MERGE, KubeHttp
-from flagscale_operator.kube.kinds import POD, KubeKind
+from flagscale_operator.kube.kinds import POD, SERVICE, KubeKind
+from flagscale_runner.talk.answer import refusal
 
 _VERSION: Final = KubeKind("", "", "Version", "version", namespaced=False)
 LINE_LIMIT: Final = 1 << 20
 """A longer line of a log is given in parts."""
+
+_UNLIMITED: Final = aiohttp.ClientTimeout(total=None, sock_connect=30)
 
 
 class ClusterApi(KubeHttp):
@@ -52,7 +55,7 @@ class ClusterApi(KubeHttp):
                 url,
                 params=params,
                 headers=self._headers(JSON),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
+                timeout=_UNLIMITED,
             ) as response:
                 if response.status in (400, 404):
                     return
@@ -63,6 +66,24 @@ class ClusterApi(KubeHttp):
                     yield line
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TransientError(f"log of {pod}: broke off ({error!r})") from error
+
+    async def answer_lines(
+        self, namespace: str, service: str, path: str, body: Manifest
+    ) -> AsyncIterator[str]:
+        """Lines that a Service answers to a POST; raises RunnerError when it refuses."""
+        url = (
+            f"{self._connection.server}{SERVICE.path(namespace, f'http:{service}:80')}/proxy{path}"
+        )
+        try:
+            async with self._session.post(
+                url, json=body, headers=self._headers(JSON), timeout=_UNLIMITED
+            ) as response:
+                if response.status >= 400:
+                    raise refusal(response.status, await response.text())
+                async for line in _lines(response.content):
+                    yield line.rstrip("\r")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise TransientError(f"service {service}: broke off ({error!r})") from error
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[str]:

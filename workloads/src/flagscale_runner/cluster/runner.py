@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any, Final, Self, TypeVar
 
 from flagscale_api import keys
@@ -123,13 +123,11 @@ class ClusterRunner:
         """See `Runner.logs`."""
         uid = existing(self, target)["metadata"]["uid"]
         pods = _newest(self._pods(target, uid))
-        lines = merged_lines(self._opened(), pods, follow=follow)
+        yield from self._each(merged_lines(self._opened(), pods, follow=follow))
 
-        async def next_line() -> str | None:
-            return await anext(lines, None)
-
-        while (line := self._run(next_line())) is not None:
-            yield line
+    def ask(self, target: Target, path: str, body: Manifest) -> Iterator[str]:
+        """See `Runner.ask`; by way of the API server, which needs `services/proxy`."""
+        return self._each(self._opened().answer_lines(target.namespace, target.name, path, body))
 
     def suspend(self, target: Target, *, suspend: bool) -> None:
         """See `Runner.suspend`."""
@@ -174,6 +172,13 @@ class ClusterRunner:
 
     def _ask(self, request: Callable[[ClusterApi], Coroutine[Any, Any, T]]) -> T:
         return self._run(request(self._opened()))
+
+    def _each(self, lines: AsyncIterator[str]) -> Iterator[str]:
+        async def next_line() -> str | None:
+            return await anext(lines, None)
+
+        while (line := self._run(next_line())) is not None:
+            yield line
 
     def _run(self, awaited: Coroutine[Any, Any, T]) -> T:
         try:

@@ -19,6 +19,7 @@ from flagscale_runner.local.folders import Folders, folders_of
 from flagscale_runner.local.objects import FolderKube
 from flagscale_runner.local.service_spec import service_here
 from flagscale_runner.local.serving_ports import front_port
+from flagscale_runner.talk.local_door import post
 from flagscale_runner.waiting import existing, wait_until_settled
 
 POLL_S: Final = 0.2
@@ -113,6 +114,11 @@ class LocalRunner:
         ]
         pods = [p for p in self._kube.objects(POD, target.namespace) if _is_of(p, uid)]
         return Surroundings(pods, events)
+
+    def ask(self, target: Target, path: str, body: Manifest) -> Iterator[str]:
+        """See `Runner.ask`."""
+        door = existing(self, target)["status"]["url"].removesuffix("/v1")
+        return post(f"{door}{path}", body)
 
     def suspend(self, target: Target, *, suspend: bool) -> None:
         """See `Runner.suspend`."""
