@@ -78,6 +78,9 @@ images: setup ## Build the images (only what changed) and load them into the clu
 install: cluster-up images ## Charts into the cluster
 	@$(RUN) -m support.demo install
 
+run: setup ## The samples without a cluster: train, serve, chat, find a tool, on this machine
+	@$(RUN) -m support.journey
+
 demo: install ## kubectl apply -f trainjob.yaml, followed to its end
 	@$(RUN) -m support.demo run
 
@@ -85,4 +88,4 @@ bench: setup ## Figures: make bench BENCH=operator
 	@PYTHONPATH=tests $(PY) -m perf.$(BENCH)
 
 .PHONY: help setup fmt lint crds unit training apiserver chart serving fuzz engines e2e test cluster-up cluster-down \
-	cluster-status images install demo bench
+	cluster-status images install run demo bench

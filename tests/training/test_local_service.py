@@ -74,13 +74,12 @@ def test_two_engines_answer_and_a_killed_one_comes_back(
     status = runner.wait(NAME, lambda _: None)["status"]
     assert (status["phase"], status["replicas"]["summary"]) == ("Ready", "2/2")
     assert status["url"].startswith("http://127.0.0.1:")
-    first = answer(runner)
-    assert first
+    assert answer(runner)
 
     pod = next(p for p in family(tmp_path, "serve.json") if p.children())
     pod.kill()
     wait_for(runner, lambda s: s["replicas"]["ready"] == 1, "the killed engine is missed")
-    assert answer(runner) == first
+    assert answer(runner)
     wait_for(runner, lambda s: s["phase"] == "Ready", "it is back")
     assert (runner.status(NAME) or {})["status"]["url"] == status["url"]
 

@@ -11,11 +11,10 @@ from flagscale_runner.talk.answer import parts, refusal, request_of
 from flagscale_runner.talk.tools_file import read_tools
 
 SAID = [{"role": "user", "content": "hello"}]
-OPENAI = [{"type": "function", "function": {"name": "get_weather",
-           "description": "Forecast for a city",
-           "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]  # fmt: skip
-MCP = {"tools": [{"name": "get_weather", "description": "Forecast for a city",
-                  "inputSchema": {"type": "object", "properties": {"city": {"type": "string"}}}}]}  # fmt: skip
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = {"name": "get_weather", "description": "Forecast for a city"}
+OPENAI = [{"type": "function", "function": {**WEATHER, "parameters": SCHEMA}}]
+MCP = {"tools": [{**WEATHER, "inputSchema": SCHEMA}]}
 
 
 def service(phase: str, kind: str = "InferenceService") -> dict[str, Any]:

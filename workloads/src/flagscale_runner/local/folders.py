@@ -37,14 +37,14 @@ class Folders:
         """Where the ready engines of a service listen, one line each."""
         return self.root / "addresses" / namespace / service
 
-    def engine_link(self, engine: str) -> Path:
-        """A link to the interpreter of an engine's environment."""
+    def engine_file(self, engine: str) -> Path:
+        """Names the interpreter of an engine's environment; through a link it would not know it."""
         return self.root / "engines" / engine
 
     def engine_python(self, engine: str) -> Path | None:
         """That interpreter; None: the engine is in the runner's own environment."""
-        link = self.engine_link(engine)
-        return link if link.exists() else None
+        file = self.engine_file(engine)
+        return Path(file.read_text()) if file.exists() else None
 
     def claim(self, namespace: str, name: str) -> Path:
         """What stands for a volume claim: a folder, or a link to one."""

@@ -14,7 +14,7 @@ from flagscale_runner.base import Manifest, RunnerError, Surroundings, Target, h
 from flagscale_runner.documents import validated
 from flagscale_runner.local.container import LOG
 from flagscale_runner.local.detached import start_detached
-from flagscale_runner.local.durable import is_locked
+from flagscale_runner.local.durable import is_locked, write_whole
 from flagscale_runner.local.folders import Folders, folders_of
 from flagscale_runner.local.objects import FolderKube
 from flagscale_runner.local.service_spec import service_here
@@ -77,7 +77,7 @@ class LocalRunner:
         """Let an engine run in an environment of its own, by its interpreter."""
         if not os.access(python, os.X_OK):
             raise RunnerError(f"--engine-python {engine}: is no program, got {python}; correct it")
-        _link(self._folders.engine_link(engine), python.absolute())
+        write_whole(self._folders.engine_file(engine), str(python.absolute()))
 
     def use_folder(self, namespace: str, claim: str, folder: Path) -> None:
         """Let a folder stand for a volume claim."""
