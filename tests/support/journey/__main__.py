@@ -36,7 +36,9 @@ ENDING = [["stop", "isvc/journey-gguf"], ["stop", "isvc/journey"], ["stop", "tra
 def typed(words: list[str], environ: dict[str, str]) -> int:
     """Run one command with this terminal; its exit code."""
     print(f"\n$ {shlex.join(['flagscale', *words])}", flush=True)
-    return subprocess.run([sys.executable, "-m", "flagscale_runner", *words], env=environ).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "flagscale_runner", *words], env=environ
+    ).returncode
 
 
 def main() -> int:
