@@ -54,7 +54,7 @@ UNSERVABLE: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "cut": (
         {"model": {**VOLUME, "file": "cut.gguf"}, "engine": LLAMACPP},
-        "EngineExited", "its last lines",
+        "EngineExited", "Failed to load model from file",
     ),
     "long": (
         {"model": GGUF, "engine": {**LLAMACPP, "contextLength": 4_000_000}, "resources": SMALL},

@@ -19,6 +19,7 @@ from flagscale_workloads.serve.first_token import (
     probe_request,
 )
 from flagscale_workloads.serve.http.upstream import UpstreamError
+from flagscale_workloads.serve.last_words import last_words
 from flagscale_workloads.serve.processes import (
     EngineExitedError,
     EngineProcess,
@@ -131,7 +132,7 @@ class Deployment:
                 healthy_at = self.now()
                 await generate_one(replica, probe, timeout_s=timeout_s)
         except TimeoutError:
-            last = "\n".join(engine.tail)
+            last = last_words(engine.tail)
             return f"engine: no token within {timeout_s:g} s; its last lines:\n{last}"
         except (FirstTokenError, UpstreamError) as error:
             return str(error)
