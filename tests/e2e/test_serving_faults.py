@@ -16,6 +16,7 @@ from support.workspace import Status, Workspace
 NAME = "lasting"
 OURS = f"flagscale.dev/inferenceservice={NAME}"
 WORKERS = f"{OURS},app.kubernetes.io/component=engine"
+GATEWAYS = f"{OURS},app.kubernetes.io/component=gateway"
 HEADS = f"{OURS},app.kubernetes.io/component=head"
 CHILDREN = "rayservices,rayclusters,deployments,services,controllerrevisions"
 
@@ -112,13 +113,14 @@ def test_a_killed_ray_head_starts_its_cluster_anew(workspace: Workspace, nothing
 
 
 def test_a_lost_node_costs_pods_and_no_cluster(workspace: Workspace, nothing_new: None) -> None:
-    before = names(workspace, "pods", WORKERS)
+    def gateways() -> list[str]:
+        return names(workspace, "pods", GATEWAYS)
+
     native.stop_component("kubelet")
     try:
         wait(workspace, NAME, lambda status: not ready(status))
-        wait_for(
-            lambda: names(workspace, "pods", WORKERS), lambda n: set(n) - set(before), timeout_s=120
-        )
+        # Its pods are given up: a Deployment replaces them at once, KubeRay when they are gone.
+        wait_for(gateways, lambda found: len(found) == 2, timeout_s=120)
     finally:
         native.start_component("kubelet")
     # A pod of no controller does not come back.

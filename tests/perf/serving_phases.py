@@ -72,8 +72,8 @@ class PodWatch:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait()
         self._thread.join()
+        self._process.communicate()
 
     def applied(self) -> None:
         """The service is about to be applied."""

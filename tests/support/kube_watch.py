@@ -21,13 +21,13 @@ def names_seen(workspace: Workspace, kind: str, selector: str) -> Iterator[set[s
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     reader = threading.Thread(target=_collect, args=(watch, seen), daemon=True)
-    reader.start()
-    try:
-        yield seen
-    finally:
-        watch.kill()
-        watch.wait()
-        reader.join()
+    with watch:
+        reader.start()
+        try:
+            yield seen
+        finally:
+            watch.kill()
+            reader.join()
 
 
 def _collect(watch: "subprocess.Popen[str]", seen: set[str]) -> None:
