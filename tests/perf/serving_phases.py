@@ -33,9 +33,10 @@ def phases(marks: Mapping[str, float], log: str, *, answered: float) -> dict[str
     `marks` are moments in seconds: applied, created, scheduled, running; `log` is what `kubectl
     logs --timestamps` says of the engine pod. Raises ValueError when the log tells of no token.
 
-    create: until the engine's pod is there; schedule: until it has a node; image: volumes, network
-    and image, until its container runs; start: Python and, on Ray, the cluster, until the engine
-    is started; load: until it is healthy; first_token; tell: probes, status and the client.
+    create: until the engine's pod is there; schedule: until it has a node; image: volumes, network,
+    image and, on Ray, the head's start, until its container runs; start: Python and, on Ray, the
+    worker and Serve, until the engine is started; load: until it is healthy; first_token; tell:
+    probes, status and the client.
     """
     found = _READY.search(log)
     if found is None:
