@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from flagscale_workloads.backends.adapter import Launch
+from flagscale_workloads.serve.last_words import last_words
 
 _log = logging.getLogger(__name__)
 BUDGET_WINDOW_S: Final = 600.0
@@ -98,8 +99,7 @@ class EngineProcess:
         if self._reader:
             await asyncio.wait({self._reader}, timeout=1.0)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        last = "\n".join(self.tail)
-        return f"engine: ended with {how}; its last lines:\n{last}"
+        return f"engine: ended with {how}; its last lines:\n{last_words(self.tail)}"
 
     async def stop(self, *, grace_s: float) -> None:
         """SIGTERM, and SIGKILL for the whole group after the grace."""
