@@ -130,7 +130,7 @@ class Deployment:
                 await await_health(replica, self.adapter.health_path)
                 await generate_one(replica, probe, timeout_s=timeout_s)
         except TimeoutError:
-            last = "\n".join(engine.tail)
+            last = "\n".join(engine.output.tail)
             return f"engine: no token within {timeout_s:g} s; its last lines:\n{last}"
         except (FirstTokenError, UpstreamError) as error:
             return str(error)
@@ -144,5 +144,5 @@ class Deployment:
     async def _tell(self, engine: EngineProcess, name: str, started_at: float) -> None:
         while True:
             await asyncio.sleep(TELL_INTERVAL_S)
-            last = engine.tail[-1] if engine.tail else "nothing said yet"
+            last = engine.output.newest or "nothing said yet"
             _log.info("%s: loading, %.0f s: %.160s", name, self.now() - started_at, last)
