@@ -6,10 +6,12 @@ from support.services import ask, ready, submit, wait
 from support.workspace import Status, Workspace, tiny_trainer
 
 
+FROM_JOB = {"trainJobRef": {"name": "tiny"}}
+
+
 @pytest.fixture(scope="module")
 def served(workspace: Workspace) -> Status:
-    submit(workspace, "tiny", model={"trainJobRef": {"name": "tiny"}},
-           engine={"name": "transformers"}, runtime="pods")  # fmt: skip
+    submit(workspace, "tiny", model=FROM_JOB, engine={"name": "transformers"}, runtime="pods")
     waiting = wait(workspace, "tiny", lambda s: bool(s.get("conditions")))
     assert not ready(waiting)
     workspace.submit("tiny", **tiny_trainer("/data/tiny", steps=40))
@@ -34,6 +36,16 @@ def test_a_deleted_engine_pod_comes_back_and_answers(workspace: Workspace, serve
     again = wait(workspace, "tiny", ready)
 
     assert ask(workspace, again)["usage"]["completion_tokens"] > 0
+
+
+def test_sglang_answers_from_pods(workspace: Workspace, served: Status) -> None:
+    engine = {"name": "sglang", "contextLength": 128, "kvCacheTokens": 2048, "maxConcurrency": 4}
+    submit(workspace, "sglang", model=FROM_JOB, engine=engine, runtime="pods")
+
+    status = wait(workspace, "sglang", ready)
+
+    assert ask(workspace, status)["usage"]["completion_tokens"] > 0
+    assert status["model"]["digest"] == served["model"]["digest"]
 
 
 def test_deleting_a_service_leaves_nothing_behind(workspace: Workspace) -> None:
