@@ -2,9 +2,8 @@
 
 import pytest
 
-from support.services import ask, ready, submit, wait
+from support.services import ask, complete, ready, submit, wait
 from support.workspace import Status, Workspace, tiny_trainer
-
 
 FROM_JOB = {"trainJobRef": {"name": "tiny"}}
 
@@ -44,7 +43,7 @@ def test_sglang_answers_from_pods(workspace: Workspace, served: Status) -> None:
 
     status = wait(workspace, "sglang", ready)
 
-    assert ask(workspace, status)["usage"]["completion_tokens"] > 0
+    assert complete(workspace, status)["usage"]["completion_tokens"] > 0
     assert status["model"]["digest"] == served["model"]["digest"]
 
 
