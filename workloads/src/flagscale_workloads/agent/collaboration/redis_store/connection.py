@@ -39,7 +39,7 @@ class RedisOptions:
 
 def client_of(options: RedisOptions) -> Redis:
     """A client that repeats calls while a server is restarted."""
-        base, cap = BACKOFF_S
+    base, cap = BACKOFF_S
     client: Redis = Redis.from_url(
         options.url,
         decode_responses=True,
