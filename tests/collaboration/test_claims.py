@@ -77,11 +77,11 @@ async def test_a_claim_ends_when_its_time_is_over(team: Team) -> None:
 
 async def test_a_claim_is_renewed_under_its_token(team: Team) -> None:
     agent, other = await team.agent("agent"), await team.agent("other")
-    claim = await agent.claim("gpu", at_most_s=0.3)
+    claim = await agent.claim("gpu", at_most_s=1.0)
     renewed: Claim = claim
     for _ in range(20):
         await asyncio.sleep(0.02)
-        renewed = await agent.claim("gpu", at_most_s=0.3)
+        renewed = await agent.claim("gpu", at_most_s=1.0)
         with pytest.raises(ClaimHeldError):
             await other.claim("gpu")
 

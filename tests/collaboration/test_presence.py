@@ -54,10 +54,12 @@ async def test_a_heartbeat_after_the_end_is_refused(team: Team) -> None:
 
 
 async def test_beating_outlives_many_leases(team: Team) -> None:
-    agent = await team.agent("worker", lease_s=0.1)
+    agent = await team.agent("worker", lease_s=0.6)
     other = await team.observer()
+    loop = asyncio.get_running_loop()
     async with agent.beating() as ended:
-        for _ in range(20):
+        ends = loop.time() + 2
+        while loop.time() < ends:
             await asyncio.sleep(0.02)
             assert await other.agent("worker") is not None
         assert not ended.is_set()

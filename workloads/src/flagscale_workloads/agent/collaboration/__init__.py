@@ -24,6 +24,7 @@ from flagscale_workloads.agent.collaboration.values import (
     Claim,
     Delivery,
     Entry,
+    Json,
     Message,
     Session,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "HandOff",
     "HandOffError",
     "InvalidInputError",
+    "Json",
     "LeaseEndedError",
     "LimitReachedError",
     "Limits",

@@ -97,7 +97,8 @@ def card_of(info: AgentInfo, version: str, *, guarded: bool) -> AgentCard:
         default_output_modes=["text/plain", "application/json"],
         skills=[
             AgentSkill(id=skill, name=skill, description=skill, tags=[skill])
-            for skill in info.skills
+            # A card has at least one.
+            for skill in info.skills or (info.name,)
         ],
     )
     if guarded:

@@ -34,11 +34,13 @@ class Outcome:
     state: str
     """As A2A names it, in lower case: submitted, working, completed, failed, input_required ..."""
     text: str = ""
-    """Of its artifacts, or of the message that it answered with; the reason when it failed."""
+    """Of its artifacts, or of the message that it answered with."""
     data: tuple[Json, ...] = ()
     """Structured parts of the same."""
     task_id: str = ""
     context_id: str = ""
+    reason: str = ""
+    """What it said about its state: why it failed, what it needs."""
 
     @property
     def ended(self) -> bool:

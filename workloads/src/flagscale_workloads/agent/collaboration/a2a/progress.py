@@ -55,10 +55,13 @@ class Progress:
     def _outcome(
         self, state: str, task_id: str, context_id: str, said: list[Part] | None = None
     ) -> Outcome:
-        parts = [part for one in self._artifacts.values() for part in one] or said or []
-        return Outcome(
-            state, "".join(get_text_parts(parts)), tuple(get_data_parts(parts)), task_id, context_id
-        )
+        reason = "".join(get_text_parts(said or []))
+        parts = [part for one in self._artifacts.values() for part in one]
+        if not parts and state == "completed":
+            # Many agents answer with the message of their last state alone.
+            parts = said or []
+        text, data = "".join(get_text_parts(parts)), tuple(get_data_parts(parts))
+        return Outcome(state, text, data, task_id, context_id, reason)
 
 
 def _answered(message: Message) -> Outcome:

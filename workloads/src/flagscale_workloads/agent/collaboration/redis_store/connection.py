@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from flagscale_workloads.agent.collaboration.errors import StoreError
+from flagscale_workloads.agent.collaboration.redis_store.patience import patiently
 from flagscale_workloads.agent.collaboration.redis_store.scripts import unavailable
 
 WANTED: Final = {
@@ -18,7 +17,6 @@ WANTED: Final = {
     "appendfsync": "always",
     "maxmemory-policy": "noeviction",
 }
-BACKOFF_S: Final = (0.02, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +28,27 @@ class RedisOptions:
     password: str = ""
     timeout_s: float = 5.0
     """For one answer."""
-    retries: int = 20
-    """Of a call whose answer was lost, with at most 0.5 s between; all calls can be repeated."""
-    connections: int = 32
+    patience_s: float = 20.0
+    """How long a call is repeated while the server is away."""
+    connections: int = 64
+    """Who needs one more waits; each `receive` that waits has one."""
     durable: bool = True
     """Refuse a server that could lose an acknowledged write."""
 
 
 def client_of(options: RedisOptions) -> Redis:
-    """A client that repeats calls while a server is restarted."""
-    base, cap = BACKOFF_S
-    client: Redis = Redis.from_url(
+    """A client that repeats nothing by itself: see `patience`."""
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
         options.url,
         decode_responses=True,
         socket_timeout=options.timeout_s,
         socket_connect_timeout=options.timeout_s,
         max_connections=options.connections,
-        retry=Retry(ExponentialWithJitterBackoff(base=base, cap=cap), options.retries),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError, ConnectionError],
-        password=options.password or None,
+        timeout=options.patience_s,
+        retry=Retry(NoBackoff(), 0),
+        **({"password": options.password} if options.password else {}),
     )
-    return client
+    return Redis.from_pool(pool)
 
 
 async def check(client: Redis, options: RedisOptions) -> None:
@@ -62,8 +60,9 @@ async def check(client: Redis, options: RedisOptions) -> None:
     try:
         found: dict[str, str] = {}
         if options.durable:
-            found = {str(k): str(v) for k, v in (await client.config_get(*WANTED)).items()}
-        await client.ping()
+            answer = await patiently(lambda: client.config_get(*WANTED), options.patience_s)
+            found = {str(name): str(value) for name, value in answer.items()}
+        await patiently(client.ping, options.patience_s)
     except ResponseError as error:
         msg = (
             f"Redis: does not tell how it keeps data, got {error}; allow CONFIG GET, or pass "

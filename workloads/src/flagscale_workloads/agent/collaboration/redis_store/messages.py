@@ -45,7 +45,7 @@ class RedisMessages(Part):
         """See `store.Messages`."""
         stream = self._keys.stream(channel)
         try:
-            return bool(await self.ask(self._client.xgroup_destroy(stream, group)))
+            return bool(await self.ask(lambda: self._client.xgroup_destroy(stream, group)))
         except ResponseError as error:
             _only_missing(error)
             return False
@@ -70,20 +70,20 @@ class RedisMessages(Part):
     async def ack(self, channel: str, group: str, message_id: str) -> bool:
         """See `store.Messages`."""
         stream = self._keys.stream(channel)
-        return bool(await self.ask(self._client.xack(stream, group, message_id)))
+        return bool(await self.ask(lambda: self._client.xack(stream, group, message_id)))
 
     async def replay(self, channel: str, after: str, count: int) -> list[MessageRow]:
         """See `store.Messages`."""
         stream = self._keys.stream(channel)
-        rows = await self.ask(self._client.xrange(stream, f"({after}", "+", count))
+        rows = await self.ask(lambda: self._client.xrange(stream, f"({after}", "+", count))
         return [_message(row) for row in rows]
 
     async def groups(self, channel: str) -> tuple[int, list[GroupRow]]:
         """See `store.Messages`."""
         stream = self._keys.stream(channel)
-        length = int(await self.ask(self._client.xlen(stream)))
+        length = int(await self.ask(lambda: self._client.xlen(stream)))
         try:
-            found = await self.ask(self._client.xinfo_groups(stream))
+            found = await self.ask(lambda: self._client.xinfo_groups(stream))
         except ResponseError as error:
             _only_missing(error)
             found = []
@@ -99,7 +99,7 @@ class RedisMessages(Part):
         stream, client = self._keys.stream(reading.channel), self._client
         group, consumer = reading.group, reading.consumer
         claimed = await self.ask(
-            client.xautoclaim(
+            lambda: client.xautoclaim(
                 stream, group, consumer, reading.idle_ms, start_id="0", count=reading.count
             )
         )
@@ -108,7 +108,7 @@ class RedisMessages(Part):
             return []
         first, last = rows[0][0], rows[-1][0]
         pending = await self.ask(
-            client.xpending_range(stream, group, first, last, KEPT, consumername=consumer)
+            lambda: client.xpending_range(stream, group, first, last, KEPT, consumername=consumer)
         )
         counts = {one["message_id"]: int(one["times_delivered"]) for one in pending}
         return [_message(row, counts.get(row[0], 2)) for row in rows]
@@ -116,7 +116,7 @@ class RedisMessages(Part):
     async def _fresh(self, reading: Reading, block_ms: int) -> list[MessageRow]:
         stream = self._keys.stream(reading.channel)
         answer = await self.ask(
-            self._client.xreadgroup(
+            lambda: self._client.xreadgroup(
                 reading.group,
                 reading.consumer,
                 {stream: ">"},

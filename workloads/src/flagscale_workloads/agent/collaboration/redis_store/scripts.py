@@ -1,6 +1,6 @@
 """Lua scripts: what must happen at once, with the server's clock."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -9,6 +9,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from flagscale_workloads.agent.collaboration.errors import StoreError
 from flagscale_workloads.agent.collaboration.redis_store.keys import Keys
+from flagscale_workloads.agent.collaboration.redis_store.patience import patiently, refused
 
 _PARTS = {"put": ("_environment",), "delete": ("_environment",)}
 
@@ -23,10 +24,10 @@ def source(name: str) -> str:
 class Part:
     """What the parts of the store share: a client, its keys, and how a script is run."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: Redis, keys: Keys, patience_s: float) -> None:
         self._client = client
         self._keys = keys
-        self._sources: dict[str, str] = {}
+        self._patience_s = patience_s
         self._digests: dict[str, str] = {}
 
     async def run(self, name: str, keys: Sequence[str], *arguments: object) -> list[str]:
@@ -37,18 +38,11 @@ class Part:
         """
         texts = [str(one) for one in arguments]
         try:
-            if name not in self._digests:
-                await self._load(name)
-            try:
-                return await self._eval(name, keys, texts)
-            except NoScriptError:
-                # The server was restarted: it keeps data, not scripts.
-                await self._load(name)
-                return await self._eval(name, keys, texts)
+            return await patiently(lambda: self._eval(name, keys, texts), self._patience_s)
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
-    async def ask(self, answer: Awaitable[object]) -> Any:  # noqa: ANN401
+    async def ask(self, call: Callable[[], Awaitable[object]]) -> Any:  # noqa: ANN401
         """The answer to a plain command of the client.
 
         Raises:
@@ -56,23 +50,30 @@ class Part:
             ResponseError: the server refused it.
         """
         try:
-            return await answer
+            return await patiently(call, self._patience_s)
         except ResponseError:
             raise
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
-    async def _load(self, name: str) -> None:
-        text = self._sources.setdefault(name, source(name))
-        self._digests[name] = str(await self._client.script_load(text))
-
     async def _eval(self, name: str, keys: Sequence[str], texts: Sequence[str]) -> list[str]:
-        digest = self._digests[name]
-        answer = await self._client.evalsha(digest, len(keys), *keys, *texts)
-        return list(answer)
+        try:
+            digest = self._digests.get(name) or await self._load(name)
+            return list(await self._client.evalsha(digest, len(keys), *keys, *texts))
+        except NoScriptError:
+            # The server was restarted: it keeps data, not scripts.
+            digest = await self._load(name)
+            return list(await self._client.evalsha(digest, len(keys), *keys, *texts))
+
+    async def _load(self, name: str) -> str:
+        digest = str(await self._client.script_load(source(name)))
+        self._digests[name] = digest
+        return digest
 
 
 def unavailable(error: Exception) -> StoreError:
     """A client's error as ours."""
+    if refused(error):
+        return StoreError("Redis: does not let us in, got a wrong password or none; give the right")
     said = " ".join(str(error).split()) or type(error).__name__
     return StoreError(f"Redis: did not do it, got {said[:200]}; look at the server and its log")

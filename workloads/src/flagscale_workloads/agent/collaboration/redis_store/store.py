@@ -28,7 +28,7 @@ class RedisStore(RedisAgents, RedisClaims, RedisMessages, RedisEnvironment):
         except BaseException:
             await client.aclose()
             raise
-        return cls(client, Keys(namespace))
+        return cls(client, Keys(namespace), options.patience_s)
 
     async def close(self) -> None:
         """Give up connections."""
