@@ -57,7 +57,8 @@ class ToolService:
     async def describe(self, exchange: Exchange, namespace: str, name: str) -> dict[str, Any]:
         """One tool whole."""
         with self._running(exchange, "describe"):
-            return described(await self._seen(exchange, namespace, name))
+            entry = await self._seen(exchange, namespace, name)
+            return described(entry, self.matcher.category(entry.tool.key))
 
     async def list_tools(self, exchange: Exchange, request: ListRequest) -> dict[str, Any]:
         """Tools by server, in a fixed order."""
@@ -70,7 +71,9 @@ class ToolService:
                 and request.namespace in {"", entry.namespace}
                 and request.server in {"", entry.tool.server}
             ]
-            return listed(*page(found, request.cursor, request.limit))
+            entries, cursor = page(found, request.cursor, request.limit)
+            category = self.matcher.category
+            return listed([(one, category(one.tool.key)) for one in entries], cursor)
 
     async def categories(self, exchange: Exchange) -> dict[str, Any]:
         """Categories of the tools that the caller sees."""

@@ -1,6 +1,6 @@
 """Which addresses a tool may have (pure)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -14,7 +14,6 @@ from typing import Final
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-CLUSTER_SUFFIXES: Final = (".svc", ".svc.cluster.local")
 _TRANSLATED: Final = ip_network("64:ff9b::/96")
 # What Python calls global although it leads into a cloud or a cluster.
 _NEVER: Final[tuple[Network, ...]] = (
@@ -36,16 +35,16 @@ class AddressPolicy:
     networks: tuple[Network, ...] = ()
     """Private networks that any tool may be in."""
 
-    def check(self, host: str, addresses: Iterable[Address], named: str) -> None:
-        """All that a host resolves to; `named` is the host that the resource itself writes.
+    def check(self, host: str, addresses: Iterable[Address], internal: Collection[str]) -> None:
+        """All that a host resolves to; `internal` are the hosts that the resource allows inside.
 
-        A private address is fine where the resource says so: by the address itself, or by the name
-        of a Service. A public name that leads to a private address is not, nor is a redirect.
+        So a public name that leads to a private address is refused, as long as nobody wrote it
+        down, and so is a redirect to one.
 
         Raises:
             ForbiddenAddressError: one of them must not be called.
         """
-        inside = host == named and names_inside(named)
+        inside = host.lower() in {one.lower() for one in internal}
         for address in addresses:
             for one in _meanings(address):
                 why = self._refusal(one, inside=inside)
@@ -61,12 +60,7 @@ class AddressPolicy:
             return "is no address of one host"
         if address.is_global or inside or any(address in network for network in self.networks):
             return ""
-        return "is a cluster-internal or private address that the AgentTool does not name"
-
-
-def names_inside(host: str) -> bool:
-    """Whether a host says that it is inside: a literal address, or the name of a Service."""
-    return literal(host) is not None or host.rstrip(".").endswith(CLUSTER_SUFFIXES)
+        return "is a private or cluster-internal address, and spec.egress.internalHosts lacks the host"
 
 
 def literal(host: str) -> Address | None:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from ipaddress import ip_address
 from typing import Final, Protocol
 
@@ -45,13 +45,13 @@ class EgressTransport(httpx2.AsyncBaseTransport):
         self,
         policy: AddressPolicy,
         *,
-        named: str,
+        internal: Collection[str],
         limit_bytes: int,
         trust: ssl.SSLContext,
         resolver: Resolver = resolve,
     ) -> None:
         self._policy = policy
-        self._named = named
+        self._internal = internal
         self._limit_bytes = limit_bytes
         self._resolver = resolver
         limits = httpx2.Limits(max_keepalive_connections=0)
@@ -100,12 +100,12 @@ class EgressTransport(httpx2.AsyncBaseTransport):
         try:
             port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
             found = [known] if known else await self._resolver(url.host, port)
-            self._policy.check(url.host, found, self._named)
+            self._policy.check(url.host, found, self._internal)
         except OSError as error:
             msg = f"tool: {url.host} does not resolve ({error})"
             raise ServiceError(502, "unreachable", msg, retryable=True) from error
         except ForbiddenAddressError as error:
-            msg = f"tool: egress is forbidden: {error}; use a public address or name it"
+            msg = f"tool: calls to this address are forbidden: {error}"
             raise ServiceError(403, "forbidden_address", msg) from error
         return found
 

@@ -1,0 +1,162 @@
+"""The parts of one service, put together."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from time import monotonic
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+
+from flagscale_api import keys
+from flagscale_workloads.agent.service.access import RESOURCE, Access, AccessReviews, Everything
+from flagscale_workloads.agent.service.admission import Admission
+from flagscale_workloads.agent.service.app import ServiceApp
+from flagscale_workloads.agent.service.callers import Anyone, Authenticator, TokenReviews
+from flagscale_workloads.agent.service.calls.addresses import AddressPolicy
+from flagscale_workloads.agent.service.calls.calling import Calling
+from flagscale_workloads.agent.service.calls.secrets import KubeSecrets, NoSecrets, Secrets
+from flagscale_workloads.agent.service.catalogue import Catalogue
+from flagscale_workloads.agent.service.core import THREADS, ToolService
+from flagscale_workloads.agent.service.door import Entrance
+from flagscale_workloads.agent.service.embedding.process_encoder import ProcessEncoder
+from flagscale_workloads.agent.service.feeding import Feeder
+from flagscale_workloads.agent.service.files import ToolFiles
+from flagscale_workloads.agent.service.kube.api import Account, KubeApi
+from flagscale_workloads.agent.service.kube.watch import Watch
+from flagscale_workloads.agent.service.mcp_door import McpDoor
+from flagscale_workloads.agent.service.metrics import IndexCollector, ServiceMetrics
+from flagscale_workloads.agent.service.news import News
+from flagscale_workloads.agent.service.readiness import Readiness
+from flagscale_workloads.agent.service.settings import Settings
+from flagscale_workloads.agent.tool_match.encoders import StaticEncoder
+from flagscale_workloads.agent.tool_match.matcher import ToolMatcher
+from flagscale_workloads.agent.tool_match.vectors import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What needs an API server; without one, its stand-ins for this machine."""
+
+    api: KubeApi | None
+    authenticator: Authenticator
+    access: Access
+    secrets: Secrets
+
+    @classmethod
+    def of(cls, settings: Settings, environ: Mapping[str, str]) -> "Cluster":
+        """Raises NoClusterError."""
+        if settings.tools:
+            return cls(None, Anyone(), Everything(), NoSecrets())
+        api = KubeApi(Account.of_pod(environ))
+        ttl_s = settings.access_ttl_s
+        return cls(
+            api,
+            TokenReviews(api, audience=settings.audience, ttl_s=ttl_s, clock=monotonic),
+            AccessReviews(api, ttl_s=ttl_s, clock=monotonic),
+            KubeSecrets(api),
+        )
+
+
+class Assembly:
+    """One service, made within a running event loop; `application` runs it."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        """Raises NoClusterError, ToolFilesError or sqlite3.Error."""
+        self._settings = settings
+        self.cluster = Cluster.of(settings, environ)
+        self.embedder = ProcessEncoder()
+        encoders = {"dense": self.embedder, "static": StaticEncoder()}
+        store = VectorStore(settings.vectors or ":memory:")
+        self.matcher = ToolMatcher(encoders=encoders, store=store)
+        self.news = News(lambda: self.mcp.changed())
+        self.feeder = Feeder(self.matcher, on_applied=self.news.happened)
+        self.catalogue = Catalogue(self.feeder)
+        registry = CollectorRegistry()
+        registry.register(IndexCollector(self.matcher, lambda: self.feeder.waiting))
+        self.metrics = ServiceMetrics(registry)
+        self._source = self._make_source()
+        self.readiness = Readiness(self._loaded)
+        self.admission = Admission(
+            per_minute=settings.requests_per_minute,
+            at_once=settings.caller_concurrency,
+            in_all=settings.concurrency,
+            clock=monotonic,
+        )
+        self.service = self._make_service()
+        own_version = version("flagscale")
+        self.mcp = McpDoor(self.service, version=own_version, body_bytes=settings.body_bytes)
+        self.app = ServiceApp(
+            self.service,
+            self.mcp,
+            self.readiness,
+            registry,
+            Entrance(self.cluster.authenticator, self.admission),
+            body_bytes=settings.body_bytes,
+            version=own_version,
+        )
+
+    def application(self) -> Starlette:
+        """The ASGI application; it lives as long as its lifespan."""
+        return self.app.application(self._lifespan)
+
+    def stop_listening(self) -> None:
+        """Say that the end is near, and end the streams that would never end."""
+        self.readiness.stopping = True
+        self.mcp.close()
+
+    def _make_source(self) -> Watch | ToolFiles:
+        if self._settings.tools:
+            return ToolFiles(self._settings.tools, self.catalogue)
+        assert self.cluster.api
+        namespace = self._settings.namespace
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        path = f"/apis/{keys.API_VERSION}{scope}/{RESOURCE}"
+        restarted = self.metrics.watch_restarted
+        return Watch(self.cluster.api, path, self.catalogue, on_restart=restarted)
+
+    def _make_service(self) -> ToolService:
+        settings = self._settings
+        policy = AddressPolicy(loopback=settings.loopback_tools, networks=settings.networks)
+        trust = ssl.create_default_context()
+        return ToolService(
+            self.matcher,
+            self.catalogue,
+            self.cluster.access,
+            self.admission,
+            Calling(policy, self.cluster.secrets, trust, self.metrics),
+            self.metrics,
+            settings.match_timeout_s,
+            ThreadPoolExecutor(THREADS, thread_name_prefix="match"),
+        )
+
+    def _loaded(self) -> bool:
+        listed = isinstance(self._source, ToolFiles) or self._source.listed.is_set()
+        return listed and not self.feeder.waiting
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        if isinstance(self._source, ToolFiles):
+            self._source.load()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.mcp.manager.run())
+            tasks = [asyncio.create_task(work) for work in (self._source.run(), self.news.run())]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.to_thread(self._close)
+                if self.cluster.api:
+                    await self.cluster.api.aclose()
+
+    def _close(self) -> None:
+        self.feeder.close()
+        self.embedder.close()
+        self.matcher.close()
+        self.service.threads.shutdown(wait=False, cancel_futures=True)
