@@ -1,7 +1,7 @@
 """What a caller may see and call: the cluster's own RBAC, asked by SubjectAccessReview."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -37,7 +37,7 @@ class Visible:
 class Access(Protocol):
     """Answers what a caller may do. Both raise ServiceError 503."""
 
-    async def visible(self, caller: Caller, names: Mapping[str, frozenset[str]]) -> Visible:
+    async def visible(self, caller: Caller, names: Mapping[str, Collection[str]]) -> Visible:
         """Which of these tools, by namespace, the caller may see."""
 
     async def may(self, caller: Caller, verb: str, namespace: str, name: str) -> bool:
@@ -47,7 +47,7 @@ class Access(Protocol):
 class Everything:
     """For loopback alone."""
 
-    async def visible(self, caller: Caller, names: Mapping[str, frozenset[str]]) -> Visible:  # noqa: ARG002
+    async def visible(self, caller: Caller, names: Mapping[str, Collection[str]]) -> Visible:  # noqa: ARG002
         """All of it."""
         return Visible(everything=True)
 
@@ -76,18 +76,15 @@ class AccessReviews:
         )
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def visible(self, caller: Caller, names: Mapping[str, frozenset[str]]) -> Visible:
+    async def visible(self, caller: Caller, names: Mapping[str, Collection[str]]) -> Visible:
         """First everything, then namespaces, then single tools of the others."""
         if await self.may(caller, "get", "", ""):
             return Visible(everything=True)
-        answers = await asyncio.gather(*(self.may(caller, "get", own, "") for own in names))
-        whole = frozenset(own for own, yes in zip(names, answers, strict=True) if yes)
-        single = [
-            (namespace, name)
-            for namespace, own in names.items()
-            if namespace not in whole
-            for name in sorted(own)[:NAMED_TOOLS]
-        ]
+        # Names may change while the API server is asked.
+        known = {namespace: sorted(own)[:NAMED_TOOLS] for namespace, own in names.items()}
+        answers = await asyncio.gather(*(self.may(caller, "get", own, "") for own in known))
+        whole = frozenset(own for own, yes in zip(known, answers, strict=True) if yes)
+        single = [(own, name) for own in known if own not in whole for name in known[own]]
         answers = await asyncio.gather(*(self.may(caller, "get", *one) for one in single))
         tools = frozenset(one for one, yes in zip(single, answers, strict=True) if yes)
         return Visible(namespaces=whole, tools=tools)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from flagscale_api.runtime.tool_index import INDEX_PATH
 from flagscale_workloads.agent.service.core import ToolService
 from flagscale_workloads.agent.service.door import Door, Entrance, refusal
 from flagscale_workloads.agent.service.errors import ServiceError
@@ -38,6 +39,7 @@ class ServiceApp:
         readiness: Readiness,
         registry: CollectorRegistry,
         entrance: Entrance,
+        report: Callable[[], tuple[bytes, str]],
         *,
         body_bytes: int,
         version: str,
@@ -47,6 +49,7 @@ class ServiceApp:
         self._readiness = readiness
         self._registry = registry
         self._entrance = entrance
+        self._report = report
         self._body_bytes = body_bytes
         self._openapi = document(version)
 
@@ -65,7 +68,7 @@ class ServiceApp:
             Route("/v1/tools/{namespace}/{name}:call", self.call, methods=["POST"]),
             Route("/v1/tools/{namespace}/{name}", self.describe),
             Route("/v1/categories", self.categories),
-            Route("/v1/index", self.index),
+            Route(INDEX_PATH, self.index),
             Route(MCP_PATH, self._mcp.app),
         ]
         handlers: dict[Any, Any] = {
@@ -123,7 +126,10 @@ class ServiceApp:
 
     async def index(self, http: Request) -> Response:
         """GET /v1/index."""
-        return JSONResponse(await self._service.index(exchange_of(http)))
+        body, tag = self._report()
+        if http.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={"etag": tag})
+        return Response(body, media_type="application/json", headers={"etag": tag})
 
     async def call(self, http: Request) -> Response:
         """POST /v1/tools/{namespace}/{name}:call."""

@@ -17,9 +17,9 @@ from flagscale_workloads.agent.service.access import RESOURCE, Access, AccessRev
 from flagscale_workloads.agent.service.admission import Admission
 from flagscale_workloads.agent.service.app import ServiceApp
 from flagscale_workloads.agent.service.callers import Anyone, Authenticator, TokenReviews
-from flagscale_workloads.agent.service.calls.addresses import AddressPolicy
 from flagscale_workloads.agent.service.calls.calling import Calling
 from flagscale_workloads.agent.service.calls.secrets import KubeSecrets, NoSecrets, Secrets
+from flagscale_workloads.agent.service.calls_status import CallsStatus
 from flagscale_workloads.agent.service.catalogue import Catalogue
 from flagscale_workloads.agent.service.core import THREADS, ToolService
 from flagscale_workloads.agent.service.door import Entrance
@@ -32,7 +32,9 @@ from flagscale_workloads.agent.service.mcp_door import McpDoor
 from flagscale_workloads.agent.service.metrics import IndexCollector, ServiceMetrics
 from flagscale_workloads.agent.service.news import News
 from flagscale_workloads.agent.service.readiness import Readiness
+from flagscale_workloads.agent.service.report import index_report
 from flagscale_workloads.agent.service.settings import Settings
+from flagscale_workloads.agent.service.tally import Tally
 from flagscale_workloads.agent.tool_match.encoders import StaticEncoder
 from flagscale_workloads.agent.tool_match.matcher import ToolMatcher
 from flagscale_workloads.agent.tool_match.vectors import VectorStore
@@ -58,7 +60,7 @@ class Cluster:
             api,
             TokenReviews(api, audience=settings.audience, ttl_s=ttl_s, clock=monotonic),
             AccessReviews(api, ttl_s=ttl_s, clock=monotonic),
-            KubeSecrets(api),
+            KubeSecrets(api, clock=monotonic),
         )
 
 
@@ -75,10 +77,11 @@ class Assembly:
         self.matcher = ToolMatcher(encoders=encoders, store=store)
         self.news = News(lambda: self.mcp.changed())
         self.feeder = Feeder(self.matcher, on_applied=self.news.happened)
-        self.catalogue = Catalogue(self.feeder)
+        self.catalogue = Catalogue(self.feeder, judged=self.cluster.api is not None)
         registry = CollectorRegistry()
         registry.register(IndexCollector(self.matcher, lambda: self.feeder.waiting))
         self.metrics = ServiceMetrics(registry)
+        self._tally = Tally()
         self._source = self._make_source()
         self.readiness = Readiness(self._loaded)
         self.admission = Admission(
@@ -95,7 +98,8 @@ class Assembly:
             self.mcp,
             self.readiness,
             registry,
-            Entrance(self.cluster.authenticator, self.admission),
+            Entrance(self.cluster.authenticator, self.admission, settings.metrics_port),
+            lambda: index_report(self.catalogue, self.feeder, environ.get("HOSTNAME", "")),
             body_bytes=settings.body_bytes,
             version=own_version,
         )
@@ -121,18 +125,21 @@ class Assembly:
 
     def _make_service(self) -> ToolService:
         settings = self._settings
-        policy = AddressPolicy(loopback=settings.loopback_tools, networks=settings.networks)
-        trust = ssl.create_default_context()
         return ToolService(
             self.matcher,
             self.catalogue,
             self.cluster.access,
             self.admission,
-            Calling(policy, self.cluster.secrets, trust, self.metrics),
+            self._make_calling(),
             self.metrics,
             settings.match_timeout_s,
             ThreadPoolExecutor(THREADS, thread_name_prefix="match"),
         )
+
+    def _make_calling(self) -> Calling:
+        trust, loopback = ssl.create_default_context(), self._settings.loopback_tools
+        secrets = self.cluster.secrets
+        return Calling(secrets, trust, self.metrics, self._tally, loopback=loopback)
 
     def _loaded(self) -> bool:
         listed = isinstance(self._source, ToolFiles) or self._source.listed.is_set()
@@ -144,7 +151,10 @@ class Assembly:
             self._source.load()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.mcp.manager.run())
-            tasks = [asyncio.create_task(work) for work in (self._source.run(), self.news.run())]
+            work = [self._source.run(), self.news.run()]
+            if self.cluster.api:
+                work.append(CallsStatus(self.cluster.api, self._tally).run())
+            tasks = [asyncio.create_task(one) for one in work]
             try:
                 yield
             finally:

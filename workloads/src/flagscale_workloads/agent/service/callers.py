@@ -25,10 +25,6 @@ class Caller:
     uid: str = ""
     extra: Mapping[str, list[str]] = field(default_factory=dict, hash=False, compare=False)
 
-    def subjects(self) -> frozenset[str]:
-        """The name and all groups."""
-        return frozenset((self.name, *self.groups))
-
 
 LOCAL: Final = Caller("local")
 """Whoever asks on this machine, where nobody is asked for a token."""

@@ -1,6 +1,7 @@
 """What the service does, whichever door asks: find, explain, describe, list, call."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -63,12 +64,10 @@ class ToolService:
     async def list_tools(self, exchange: Exchange, request: ListRequest) -> dict[str, Any]:
         """Tools by server, in a fixed order."""
         with self._running(exchange, "list"):
-            visible = await self._visible(exchange)
             found = [
                 entry
-                for entry in self.catalogue.entries()
-                if visible.includes(entry.namespace, entry.name)
-                and request.namespace in {"", entry.namespace}
+                for entry in await self._visible_entries(exchange)
+                if request.namespace in {"", entry.namespace}
                 and request.server in {"", entry.tool.server}
             ]
             entries, cursor = page(found, request.cursor, request.limit)
@@ -78,12 +77,8 @@ class ToolService:
     async def categories(self, exchange: Exchange) -> dict[str, Any]:
         """Categories of the tools that the caller sees."""
         with self._running(exchange, "categories"):
-            visible = await self._visible(exchange)
-            counts: dict[str, int] = {}
-            for entry in self.catalogue.entries():
-                if visible.includes(entry.namespace, entry.name):
-                    category = self.matcher.category(entry.tool.key)
-                    counts[category] = counts.get(category, 0) + 1
+            entries = await self._visible_entries(exchange)
+            counts = Counter(self.matcher.category(entry.tool.key) for entry in entries)
             counts.pop("", None)
             return {"categories": [{"name": n, "tools": counts[n]} for n in sorted(counts)]}
 
@@ -93,7 +88,7 @@ class ToolService:
         """Call one tool that the caller may call."""
         with self._running(exchange, "call"):
             entry = await self._seen(exchange, namespace, name)
-            if not await self.access.may(exchange.caller, "call", namespace, name):
+            if not await self._may(exchange, "call", entry):
                 message = (
                     f"tool {namespace}/{name}: you may not call it; ask for a Role that may "
                     "create agenttools/call"
@@ -102,7 +97,8 @@ class ToolService:
             return await self.calling.call(entry, arguments, exchange.trace)
 
     async def _search(self, exchange: Exchange, request: MatchRequest) -> Matches:
-        where = self._filter(await self._visible(exchange), exchange, request)
+        visible = await self.access.visible(exchange.caller, self.catalogue.names())
+        where = self._filter(visible, request)
         asked = request.min_confidence
         least = ABSTAIN_BELOW if asked is None else asked
         found = await self._in_thread(
@@ -113,14 +109,17 @@ class ToolService:
         self.metrics.matched(found)
         return found
 
-    def _filter(self, visible: Visible, exchange: Exchange, request: MatchRequest) -> Filter:
+    def _filter(self, visible: Visible, request: MatchRequest) -> Filter:
         wanted = frozenset(request.namespaces)
         if visible.everything:
             namespaces, also = wanted, frozenset[str]()
         else:
-            whole, single = visible.namespaces, visible.tools
+            whole = visible.namespaces
             namespaces = whole & wanted if wanted else whole
-            also = self.catalogue.keys(one for one in single if not wanted or one[0] in wanted)
+            single = visible.tools | self.catalogue.shared()
+            also = self.catalogue.keys(
+                one for one in single if one[0] not in whole and (not wanted or one[0] in wanted)
+            )
         nothing = not (visible.everything or namespaces or also)
         return Filter(
             namespaces=namespaces,
@@ -128,18 +127,24 @@ class ToolService:
             also=frozenset({""}) if nothing else also,
             servers=frozenset(request.servers),
             categories=frozenset(request.categories),
-            subjects=exchange.caller.subjects(),
             only_healthy=request.only_healthy,
         )
 
     async def _seen(self, exchange: Exchange, namespace: str, name: str) -> Entry:
         entry = self.catalogue.get(namespace, name)
-        if entry is None or not await self.access.may(exchange.caller, "get", namespace, name):
+        if entry is None or not await self._may(exchange, "get", entry):
             raise not_found(namespace, name)
         return entry
 
-    async def _visible(self, exchange: Exchange) -> Visible:
-        return await self.access.visible(exchange.caller, self.catalogue.names())
+    async def _may(self, exchange: Exchange, verb: str, entry: Entry) -> bool:
+        if entry.shared:
+            return True
+        return await self.access.may(exchange.caller, verb, entry.namespace, entry.name)
+
+    async def _visible_entries(self, exchange: Exchange) -> list[Entry]:
+        visible = await self.access.visible(exchange.caller, self.catalogue.names())
+        entries = self.catalogue.entries()
+        return [one for one in entries if one.shared or visible.includes(one.namespace, one.name)]
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()

@@ -7,13 +7,14 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flagscale_api.runtime.tool_index import INDEX_PATH
 from flagscale_workloads.agent.service.admission import Admission
 from flagscale_workloads.agent.service.callers import Authenticator
 from flagscale_workloads.agent.service.errors import ServiceError
 from flagscale_workloads.agent.service.exchange import FORWARDED, KEY, Exchange
 
-OPEN: Final = frozenset({"/health", "/ready", "/metrics", "/openapi.json"})
-"""Pages that tell nothing of any tool."""
+OPEN: Final = frozenset({"/health", "/ready", "/metrics", "/openapi.json", INDEX_PATH})
+"""Pages without anything secret."""
 
 
 def refusal(error: ServiceError) -> Response:
@@ -29,6 +30,15 @@ class Entrance:
 
     authenticator: Authenticator
     admission: Admission
+    metrics_port: int = 0
+    """Has the open pages alone."""
+
+    def check_port(self, scope: Scope) -> None:
+        """Raises ServiceError 404 on the port of metrics."""
+        port = (scope.get("server") or ("", 0))[1]
+        if self.metrics_port and port == self.metrics_port:
+            message = f"{scope['path'][:200]}: is not on this port; see {', '.join(sorted(OPEN))}"
+            raise ServiceError(404, "not_found", message)
 
     async def exchange(self, headers: Headers) -> Exchange:
         """That of a request. Raises ServiceError."""
@@ -48,6 +58,7 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN:
             try:
+                self._entrance.check_port(scope)
                 scope[KEY] = await self._entrance.exchange(Headers(scope=scope))
             except ServiceError as error:
                 await refusal(error)(scope, receive, send)

@@ -11,6 +11,11 @@ from flagscale_workloads.agent.service.kube.api import Body
 from flagscale_workloads.agent.tool_match.tool import Tool
 
 
+Version = tuple[str, int]
+"""Uid and generation of an object."""
+Conditions = Mapping[Any, Mapping[str, Any]]
+
+
 class UnusableError(Exception):
     """The object is no tool that can be found."""
 
@@ -31,13 +36,21 @@ class Entry:
     """Why calls are blocked; empty: they are not."""
 
     @property
+    def version(self) -> Version:
+        """Uid and generation."""
+        return self.uid, self.generation
+
+    @property
     def shared(self) -> bool:
         """Whether every authenticated caller may find and call it."""
         return self.spec.sharing == "cluster"
 
 
-def entry_of(body: Body) -> Entry:
-    """Read an object. Raises UnusableError."""
+def entry_of(body: Body, *, judged: bool) -> Entry:
+    """Read an object. Raises UnusableError.
+
+    `judged` tells whether an operator compares tools with what was approved; files have none.
+    """
     metadata = body.get("metadata") or {}
     name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", ""))
     if not name:
@@ -63,7 +76,7 @@ def entry_of(body: Body) -> Entry:
         str(metadata.get("creationTimestamp", "")),
         _tool(namespace, name, spec, healthy=reachable),
         spec,
-        _blocked(conditions, judged=status.get("observedGeneration") == generation, status=status),
+        _blocked(spec, status, conditions, generation) if judged else "",
     )
 
 
@@ -85,15 +98,16 @@ def _tool(namespace: str, name: str, spec: AgentToolSpec, *, healthy: bool) -> T
 
 
 def _blocked(
-    conditions: Mapping[Any, Mapping[str, Any]], *, judged: bool, status: Mapping[str, Any]
+    spec: AgentToolSpec, status: Mapping[str, Any], conditions: Conditions, generation: int
 ) -> str:
     if _is(conditions, "SchemaDrifted", "True"):
         return str(conditions["SchemaDrifted"].get("message") or "its schema has changed")
+    held = status.get("pinnedDigest") or spec.approved_schema_digest
     # Between a change and the operator's verdict nobody knows whether the tool is still itself.
-    if not judged and (status.get("pinnedDigest") or "SchemaDrifted" in conditions):
+    if held and status.get("observedGeneration") != generation:
         return "it has changed, and the operator has not compared it yet; try again"
     return ""
 
 
-def _is(conditions: Mapping[Any, Mapping[str, Any]], kind: str, status: str) -> bool:
+def _is(conditions: Conditions, kind: str, status: str) -> bool:
     return bool(conditions.get(kind, {}).get("status") == status)

@@ -5,12 +5,15 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from flagscale_workloads.agent.service.entries import Version
 from flagscale_workloads.agent.tool_match.matcher import ToolMatcher
 from flagscale_workloads.agent.tool_match.tool import Tool
 
 _log = logging.getLogger(__name__)
 SLOW_ARMS: Final = frozenset({"dense"})
 EMBED_PAUSE_S: Final = 0.5
+NOTHING: Final[Version] = ("", 0)
+Pending = dict[str, tuple[Tool | None, Version]]
 
 
 class Feeder:
@@ -23,12 +26,12 @@ class Feeder:
     def __init__(self, matcher: ToolMatcher, *, on_applied: Callable[[], None]) -> None:
         self._matcher = matcher
         self._on_applied = on_applied
-        self._pending: dict[str, tuple[Tool | None, int]] = {}
+        self._pending: Pending = {}
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._lacking = threading.Event()
         self._stopping = threading.Event()
-        self._applied: Mapping[str, int] = {}
+        self._applied: Mapping[str, Version] = {}
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
             for work, name in ((self._apply, "index"), (self._embed, "embed"))
@@ -37,8 +40,8 @@ class Feeder:
             thread.start()
 
     @property
-    def applied(self) -> Mapping[str, int]:
-        """The generation of the resource that the index holds, by key of the tool."""
+    def applied(self) -> Mapping[str, Version]:
+        """Uid and generation of the object that the index holds, by key of the tool."""
         return self._applied
 
     @property
@@ -46,13 +49,13 @@ class Feeder:
         """Changes that no search sees yet."""
         return len(self._pending)
 
-    def put(self, tool: Tool, generation: int) -> None:
+    def put(self, tool: Tool, version: Version) -> None:
         """A tool came or changed; the last word about a key counts."""
-        self._add(tool.key, tool, generation)
+        self._add(tool.key, tool, version)
 
     def remove(self, key: str) -> None:
         """A tool is gone."""
-        self._add(key, None, 0)
+        self._add(key, None, NOTHING)
 
     def close(self) -> None:
         """Stop both threads after what they do now."""
@@ -62,9 +65,9 @@ class Feeder:
         for thread in self._threads:
             thread.join(timeout=5)
 
-    def _add(self, key: str, tool: Tool | None, generation: int) -> None:
+    def _add(self, key: str, tool: Tool | None, version: Version) -> None:
         with self._lock:
-            self._pending[key] = (tool, generation)
+            self._pending[key] = (tool, version)
         self._changed.set()
 
     def _apply(self) -> None:
@@ -81,7 +84,7 @@ class Feeder:
                 # One that can't be indexed must not end the thread; it stays out, and it is told.
                 _log.exception("index: %d changes could not be applied", len(pending))
 
-    def _update(self, pending: Mapping[str, tuple[Tool | None, int]]) -> None:
+    def _update(self, pending: Mapping[str, tuple[Tool | None, Version]]) -> None:
         tools = [tool for tool, _ in pending.values() if tool is not None]
         gone = [key for key, (tool, _) in pending.items() if tool is None]
         self._matcher.update(upsert=tools, remove=gone, defer=SLOW_ARMS)

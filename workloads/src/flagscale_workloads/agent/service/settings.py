@@ -2,10 +2,8 @@
 
 import argparse
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address
 from pathlib import Path
-
-from flagscale_workloads.agent.service.calls.addresses import Network, literal
 
 
 class SettingsError(Exception):
@@ -18,6 +16,7 @@ class Settings:
 
     host: str
     port: int
+    metrics_port: int
     tools: Path | None
     namespace: str
     audience: str
@@ -29,13 +28,11 @@ class Settings:
     match_timeout_s: float
     access_ttl_s: float
     grace_s: float
-    networks: tuple[Network, ...]
     loopback_tools: bool
 
     def check(self) -> None:
         """Raises SettingsError."""
-        address = literal("127.0.0.1" if self.host == "localhost" else self.host)
-        if self.tools and not (address and address.is_loopback):
+        if self.tools and not _is_loopback(self.host):
             msg = (
                 f"--host: with --tools nobody is asked for a token, got {self.host}; listen on "
                 "127.0.0.1"
@@ -49,14 +46,10 @@ class Settings:
 def parse(arguments: list[str] | None = None) -> Settings:
     """The options of a command line. Raises SettingsError."""
     given = _parser().parse_args(arguments)
-    try:
-        networks = tuple(ip_network(text) for text in given.allow_network)
-    except ValueError as error:
-        msg = f"--allow-network: not a network ({error}); give one like 10.0.0.0/8"
-        raise SettingsError(msg) from error
     settings = Settings(
         host=given.host,
         port=given.port,
+        metrics_port=given.metrics_port,
         tools=given.tools,
         namespace=given.namespace,
         audience=given.audience,
@@ -68,7 +61,6 @@ def parse(arguments: list[str] | None = None) -> Settings:
         match_timeout_s=given.match_timeout,
         access_ttl_s=given.access_seconds,
         grace_s=given.grace_seconds,
-        networks=networks,
         loopback_tools=given.allow_loopback,
     )
     settings.check()
@@ -84,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--tools", type=Path, help="YAML file or folder of AgentTools, instead of a cluster")
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=8080, help="0: any free one")
+    add("--metrics-port", type=int, default=0,
+        help="another port for /health, /ready, /metrics and /v1/index alone")
     add("--namespace", default="", help="AgentTools of this namespace only")
     add("--audience", default="flagscale-tools", help="what callers' tokens must be made for")
     add("--vectors", type=Path, help="file that keeps vectors over restarts")
@@ -94,10 +88,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--match-timeout", type=float, default=10.0, help="seconds that a search may take")
     add("--access-seconds", type=float, default=30.0, help="how long an access review is kept")
     add("--grace-seconds", type=float, default=20.0, help="for running requests at the end")
-    add("--allow-network", action="append", default=[], metavar="CIDR",
-        help="private network that tools may be in without naming it")
-    add("--allow-loopback", action="store_true", help="tools on this machine may be called")
+    add("--allow-loopback", action="store_true", help="tools on this machine may be called, where they are named in spec.egress.internalHosts")
     return parser  # fmt: skip
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _positive(text: str) -> int:

@@ -4,11 +4,13 @@ Schemas and arguments are both untrusted: regular expressions are matched with b
 and a schema that refers to another document is refused, never fetched.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 import jsonschema_rs
 
+from flagscale_api.v1alpha1.tool_parameters import ToolParameters
 from flagscale_workloads.agent.service.errors import ServiceError
 from flagscale_workloads.agent.tool_match.recent import Recent
 
@@ -24,12 +26,14 @@ class ArgumentCheck:
     def __init__(self) -> None:
         self._compiled: Recent[jsonschema_rs.Validator] = Recent(SCHEMAS)
 
-    def check(self, digest: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-        """Compare; `digest` names the schema. Raises ServiceError 422 that names each argument."""
-        validator = self._compiled.get(digest)
+    def check(self, parameters: ToolParameters, arguments: Mapping[str, Any]) -> None:
+        """Compare. Raises ServiceError 422 that names each argument."""
+        schema = parameters.as_schema()
+        key = json.dumps(schema, sort_keys=True)
+        validator = self._compiled.get(key)
         if validator is None:
             validator = compile_schema(schema)
-            self._compiled.put(digest, validator)
+            self._compiled.put(key, validator)
         told = []
         for error in validator.iter_errors(dict(arguments)):
             told.append(_told(error))

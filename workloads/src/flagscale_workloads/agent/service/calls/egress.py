@@ -9,12 +9,7 @@ from typing import Final, Protocol
 
 import httpx2
 
-from flagscale_workloads.agent.service.calls.addresses import (
-    Address,
-    AddressPolicy,
-    ForbiddenAddressError,
-    literal,
-)
+from flagscale_api.runtime.egress import refused
 from flagscale_workloads.agent.service.errors import ServiceError
 
 CONNECT_S: Final = 5.0
@@ -23,15 +18,15 @@ CONNECT_S: Final = 5.0
 class Resolver(Protocol):
     """Names to addresses."""
 
-    async def __call__(self, host: str, port: int) -> list[Address]:
+    async def __call__(self, host: str, port: int) -> list[str]:
         """All of them, the preferred one first. Raises OSError."""
 
 
-async def resolve(host: str, port: int) -> list[Address]:
+async def resolve(host: str, port: int) -> list[str]:
     """By the system's resolver. Raises OSError."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class EgressTransport(httpx2.AsyncBaseTransport):
@@ -43,15 +38,15 @@ class EgressTransport(httpx2.AsyncBaseTransport):
 
     def __init__(
         self,
-        policy: AddressPolicy,
         *,
-        internal: Collection[str],
+        internal_hosts: Collection[str],
+        loopback: bool,
         limit_bytes: int,
         trust: ssl.SSLContext,
         resolver: Resolver = resolve,
     ) -> None:
-        self._policy = policy
-        self._internal = internal
+        self._internal_hosts = internal_hosts
+        self._loopback = loopback
         self._limit_bytes = limit_bytes
         self._resolver = resolver
         limits = httpx2.Limits(max_keepalive_connections=0)
@@ -83,7 +78,7 @@ class EgressTransport(httpx2.AsyncBaseTransport):
         for address in addresses:
             pinned = httpx2.Request(
                 request.method,
-                url.copy_with(host=str(address)),
+                url.copy_with(host=address.partition("%")[0]),
                 headers=request.headers,
                 stream=request.stream,
                 extensions={**request.extensions, "sni_hostname": url.host},
@@ -92,21 +87,21 @@ class EgressTransport(httpx2.AsyncBaseTransport):
                 return await self._inner.handle_async_request(pinned)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 last = error
-        raise ServiceError(502, "unreachable", f"tool: {url.host} cannot be reached ({last})",
-                        retryable=True)  # fmt: skip
+        message = f"tool: {url.host} cannot be reached ({last}); look whether it runs"
+        raise ServiceError(502, "unreachable", message, retryable=True)
 
-    async def _addresses(self, url: httpx2.URL) -> list[Address]:
-        known = literal(url.host)
+    async def _addresses(self, url: httpx2.URL) -> list[str]:
+        port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
         try:
-            port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-            found = [known] if known else await self._resolver(url.host, port)
-            self._policy.check(url.host, found, self._internal)
-        except OSError as error:
-            msg = f"tool: {url.host} does not resolve ({error})"
-            raise ServiceError(502, "unreachable", msg, retryable=True) from error
-        except ForbiddenAddressError as error:
-            msg = f"tool: calls to this address are forbidden: {error}"
-            raise ServiceError(403, "forbidden_address", msg) from error
+            found = [url.host] if _is_address(url.host) else await self._resolver(url.host, port)
+        except (OSError, UnicodeError) as error:
+            message = f"tool: {url.host} does not resolve ({error}); correct its URL"
+            raise ServiceError(502, "unreachable", message, retryable=True) from error
+        for address in found:
+            # One forbidden address among good ones is how a name is made to lead inside later.
+            why = refused(url.host, address, self._internal_hosts, loopback=self._loopback)
+            if why:
+                raise ServiceError(403, "forbidden_address", f"tool: {why}")
         return found
 
     def too_large(self) -> ServiceError:
@@ -123,6 +118,14 @@ class EgressTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close what is open."""
         await self._inner.aclose()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class _Limited(httpx2.AsyncByteStream):

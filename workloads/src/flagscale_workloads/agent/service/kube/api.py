@@ -79,6 +79,11 @@ class KubeApi:
         """Post an object; the answer."""
         return await self._send("POST", path, json=body)
 
+    async def merge(self, path: str, change: Body) -> Body:
+        """Change parts of an object; the answer."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return await self._send("PATCH", path, content=json.dumps(change), headers=headers)
+
     async def list(self, path: str) -> tuple[list[Body], str]:
         """All objects of a collection, page by page, and the version to watch from."""
         items: list[Body] = []
@@ -116,9 +121,12 @@ class KubeApi:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _send(self, method: str, path: str, **request: Any) -> Body:
+    async def _send(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> Body:
+        own = {**(headers or {}), **self._headers()}
         try:
-            response = await self._http.request(method, path, headers=self._headers(), **request)
+            response = await self._http.request(method, path, headers=own, **request)
             if response.is_error:
                 raise _refusal(path, response.status_code, response.content)
             body: Body = response.json()

@@ -1,0 +1,127 @@
+"""One call of a tool: checked, sent, tried again where that does no harm, counted."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, Final
+
+from flagscale_workloads.agent.service.calls.arguments import ArgumentCheck
+from flagscale_workloads.agent.service.calls.egress import EgressTransport
+from flagscale_workloads.agent.service.calls.http_call import call_http
+from flagscale_workloads.agent.service.calls.mcp_call import call_mcp
+from flagscale_workloads.agent.service.calls.secrets import Secrets
+from flagscale_workloads.agent.service.entries import Entry
+from flagscale_workloads.agent.service.errors import ServiceError
+from flagscale_workloads.agent.service.metrics import ServiceMetrics
+from flagscale_workloads.agent.service.outcome import Outcome
+from flagscale_workloads.agent.service.tally import Tally
+
+ATTEMPTS: Final = 3
+FIRST_PAUSE_S: Final = 0.2
+ANSWER_BYTES: Final = 1 << 20
+TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
+
+
+class Calling:
+    """Calls tools for callers who may."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        trust: ssl.SSLContext,
+        metrics: ServiceMetrics,
+        tally: Tally,
+        *,
+        loopback: bool,
+    ) -> None:
+        self._secrets = secrets
+        self._trust = trust
+        self._metrics = metrics
+        self._tally = tally
+        self._loopback = loopback
+        self._check = ArgumentCheck()
+
+    async def call(
+        self, entry: Entry, arguments: Mapping[str, Any], trace: Mapping[str, str]
+    ) -> Outcome:
+        """What the tool answers. Raises ServiceError."""
+        check_callable(entry)
+        spec = entry.spec
+        self._check.check(spec.parameters, arguments)
+        started, code, attempts = perf_counter(), "error", 0
+        try:
+            async with asyncio.timeout(spec.timeout_seconds):
+                headers = {**trace, **await self._credential(entry)}
+                while True:
+                    attempts += 1
+                    try:
+                        outcome = await self._sent(entry, arguments, headers)
+                    except ServiceError as error:
+                        if not (spec.idempotent and error.retryable and attempts < ATTEMPTS):
+                            raise
+                    else:
+                        again = spec.idempotent and outcome.status in TRY_AGAIN
+                        if not again or attempts == ATTEMPTS:
+                            break
+                    await asyncio.sleep(FIRST_PAUSE_S * 2 ** (attempts - 1))
+            code = "failed" if outcome.is_error else "ok"
+            took_ms = (perf_counter() - started) * 1000
+            return replace(outcome, attempts=attempts, took_ms=took_ms)
+        except TimeoutError as error:
+            code = "timeout"
+            message = f"tool: no answer within {spec.timeout_seconds:g} s; see spec.timeoutSeconds"
+            raise ServiceError(504, code, message) from error
+        except ServiceError as error:
+            code = error.code
+            raise
+        finally:
+            self._metrics.called(spec.kind, code, max(attempts, 1))
+            self._tally.called(entry.namespace, entry.name)
+
+    async def _credential(self, entry: Entry) -> dict[str, str]:
+        auth = entry.spec.auth
+        if auth is None:
+            return {}
+        value = await self._secrets.value(entry.namespace, auth.secret_key_ref)
+        return {auth.header: f"{auth.scheme} {value}" if auth.scheme else value}
+
+    async def _sent(
+        self, entry: Entry, arguments: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Outcome:
+        spec = entry.spec
+        transport = EgressTransport(
+            internal_hosts=spec.egress.internal_hosts,
+            loopback=self._loopback,
+            limit_bytes=ANSWER_BYTES,
+            trust=self._trust,
+        )
+        if spec.mcp:
+            return await call_mcp(
+                spec.mcp.url,
+                spec.mcp.tool or entry.tool.name,
+                arguments,
+                headers=headers,
+                transport=transport,
+                timeout_s=spec.timeout_seconds,
+            )
+        assert spec.http
+        return await call_http(
+            spec.http, arguments, headers=headers, transport=transport,
+            timeout_s=spec.timeout_seconds,
+        )  # fmt: skip
+
+
+def check_callable(entry: Entry) -> None:
+    """Raises ServiceError 409 for a blocked tool, 422 for one that is not called here."""
+    where = f"tool {entry.namespace}/{entry.name}"
+    if entry.blocked:
+        message = f"{where}: calls are blocked: {entry.blocked}"
+        raise ServiceError(409, "schema_drifted", message)
+    if entry.spec.kind == "function":
+        message = f"{where}: is a function; run it yourself, with arguments by its input schema"
+        raise ServiceError(422, "not_callable", message)
+    if entry.spec.agent:
+        message = f"{where}: is an agent; talk to it by A2A at {entry.spec.agent.url}"
+        raise ServiceError(422, "not_callable", message)
