@@ -55,7 +55,9 @@ async def serve(settings: Settings, listeners: list[socket.socket]) -> None:
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     assembly.stop_listening()
     deadline = loop.time() + settings.grace_s
-    while assembly.admission.running and loop.time() < deadline:
+    while loop.time() < deadline:
+        if not assembly.admission.running:
+            break
         await asyncio.sleep(0.05)
     server.should_exit = True
     await serving
@@ -73,9 +75,7 @@ def main() -> int:
         if settings.tools:
             read_tools(settings.tools)
         ports = [settings.port, *([settings.metrics_port] if settings.metrics_port else [])]
-        listeners = [
-            socket.create_server((settings.host, port), backlog=BACKLOG) for port in ports
-        ]
+        listeners = [socket.create_server((settings.host, port), backlog=BACKLOG) for port in ports]
         uvloop.run(serve(settings, listeners))
     except (SettingsError, ToolFilesError, NoClusterError, OSError, sqlite3.Error) as error:
         print(f"tools: {error}", file=sys.stderr)

@@ -29,9 +29,7 @@ class Visible:
 
     def includes(self, namespace: str, name: str) -> bool:
         """Whether it has this tool."""
-        return (
-            self.everything or namespace in self.namespaces or (namespace, name) in self.tools
-        )
+        return self.everything or namespace in self.namespaces or (namespace, name) in self.tools
 
 
 class Access(Protocol):
@@ -47,11 +45,11 @@ class Access(Protocol):
 class Everything:
     """For loopback alone."""
 
-    async def visible(self, caller: Caller, names: Mapping[str, Collection[str]]) -> Visible:  # noqa: ARG002
+    async def visible(self, caller: Caller, names: Mapping[str, Collection[str]]) -> Visible:
         """All of it."""
         return Visible(everything=True)
 
-    async def may(self, caller: Caller, verb: str, namespace: str, name: str) -> bool:  # noqa: ARG002
+    async def may(self, caller: Caller, verb: str, namespace: str, name: str) -> bool:
         """Always."""
         return True
 

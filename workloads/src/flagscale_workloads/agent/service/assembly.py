@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from time import monotonic
 
 from prometheus_client import CollectorRegistry
@@ -35,7 +36,7 @@ from flagscale_workloads.agent.service.readiness import Readiness
 from flagscale_workloads.agent.service.report import index_report
 from flagscale_workloads.agent.service.settings import Settings
 from flagscale_workloads.agent.service.tally import Tally
-from flagscale_workloads.agent.tool_match.encoders import StaticEncoder
+from flagscale_workloads.agent.tool_match.encoders import Encoder, StaticEncoder
 from flagscale_workloads.agent.tool_match.matcher import ToolMatcher
 from flagscale_workloads.agent.tool_match.vectors import VectorStore
 
@@ -54,7 +55,7 @@ class Cluster:
         """Raises NoClusterError."""
         if settings.tools:
             return cls(None, Anyone(), Everything(), NoSecrets())
-        api = KubeApi(Account.of_pod(environ))
+        api = KubeApi(Account.of_pod(environ, settings.service_account))
         ttl_s = settings.access_ttl_s
         return cls(
             api,
@@ -72,10 +73,10 @@ class Assembly:
         self._settings = settings
         self.cluster = Cluster.of(settings, environ)
         self.embedder = ProcessEncoder()
-        encoders = {"dense": self.embedder, "static": StaticEncoder()}
+        encoders: dict[str, Encoder] = {"dense": self.embedder, "static": StaticEncoder()}
         store = VectorStore(settings.vectors or ":memory:")
         self.matcher = ToolMatcher(encoders=encoders, store=store)
-        self.news = News(lambda: self.mcp.changed())
+        self.news = News(self._tell)
         self.feeder = Feeder(self.matcher, on_applied=self.news.happened)
         self.catalogue = Catalogue(self.feeder, judged=self.cluster.api is not None)
         registry = CollectorRegistry()
@@ -113,15 +114,18 @@ class Assembly:
         self.readiness.stopping = True
         self.mcp.close()
 
+    async def _tell(self) -> None:
+        await self.mcp.changed()
+
     def _make_source(self) -> Watch | ToolFiles:
-        if self._settings.tools:
-            return ToolFiles(self._settings.tools, self.catalogue)
-        assert self.cluster.api
+        api, files = self.cluster.api, self._settings.tools
+        if api is None or files:
+            return ToolFiles(files or Path(), self.catalogue)
         namespace = self._settings.namespace
         scope = f"/namespaces/{namespace}" if namespace else ""
         path = f"/apis/{keys.API_VERSION}{scope}/{RESOURCE}"
         restarted = self.metrics.watch_restarted
-        return Watch(self.cluster.api, path, self.catalogue, on_restart=restarted)
+        return Watch(api, path, self.catalogue, on_restart=restarted)
 
     def _make_service(self) -> ToolService:
         settings = self._settings

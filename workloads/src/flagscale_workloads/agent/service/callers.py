@@ -9,7 +9,7 @@ from flagscale_workloads.agent.service.errors import ServiceError
 from flagscale_workloads.agent.service.expiring import Expiring
 from flagscale_workloads.agent.service.kube.api import Body, KubeApi, KubeError
 
-TOKEN_REVIEWS: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
+REVIEWS: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
 TOKEN_BYTES: Final = 16 * 1024
 CAPACITY: Final = 10_000
 REFUSED_TTL_S: Final = 10.0
@@ -40,7 +40,7 @@ class Authenticator(Protocol):
 class Anyone:
     """For loopback alone: everybody is `LOCAL`."""
 
-    async def caller(self, authorization: str | None) -> Caller:  # noqa: ARG002
+    async def caller(self, authorization: str | None) -> Caller:
         """Always `LOCAL`."""
         return LOCAL
 
@@ -53,9 +53,7 @@ class TokenReviews:
     ) -> None:
         self._api = api
         self._audience = audience
-        self._known: Expiring[bytes, Caller] = Expiring(
-            ttl_s=ttl_s, capacity=CAPACITY, clock=clock
-        )
+        self._known: Expiring[bytes, Caller] = Expiring(ttl_s=ttl_s, capacity=CAPACITY, clock=clock)
         # Apart from the good ones, so that a flood of bad tokens can't push those out.
         self._refused: Expiring[bytes, str] = Expiring(
             ttl_s=REFUSED_TTL_S, capacity=CAPACITY, clock=clock
@@ -89,7 +87,7 @@ class TokenReviews:
             "spec": {"token": token, "audiences": [self._audience]},
         }
         try:
-            answer = await self._api.create(TOKEN_REVIEWS, review)
+            answer = await self._api.create(REVIEWS, review)
         except KubeError as error:
             message = "token: could not be reviewed by the API server; try again"
             raise ServiceError(503, "not_reviewed", message, retry_after_s=2) from error

@@ -56,6 +56,7 @@ class Door:
         self._entrance = entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
         if scope["type"] == "http" and scope["path"] not in OPEN:
             try:
                 self._entrance.check_port(scope)

@@ -10,7 +10,6 @@ from flagscale_api.v1alpha1.agent_tool import AgentToolSpec
 from flagscale_workloads.agent.service.kube.api import Body
 from flagscale_workloads.agent.tool_match.tool import Tool
 
-
 Version = tuple[str, int]
 """Uid and generation of an object."""
 Conditions = Mapping[Any, Mapping[str, Any]]

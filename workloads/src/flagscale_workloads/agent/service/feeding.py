@@ -80,7 +80,7 @@ class Feeder:
                 continue
             try:
                 self._update(pending)
-            except Exception:
+            except Exception:  # noqa: BLE001 - it is told
                 # One that can't be indexed must not end the thread; it stays out, and it is told.
                 _log.exception("index: %d changes could not be applied", len(pending))
 

@@ -19,10 +19,11 @@ from mcp_types import (
     Tool,
     ToolAnnotations,
 )
+from starlette.requests import Request
 
 from flagscale_workloads.agent.service.core import ToolService
 from flagscale_workloads.agent.service.errors import ServiceError
-from flagscale_workloads.agent.service.exchange import exchange_of
+from flagscale_workloads.agent.service.exchange import Exchange, exchange_of
 from flagscale_workloads.agent.service.messages import (
     CallRequest,
     DescribeRequest,
@@ -32,7 +33,7 @@ from flagscale_workloads.agent.service.messages import (
 )
 from flagscale_workloads.agent.service.outcome import Outcome
 
-Context = ServerRequestContext[Any, Any]
+Context = ServerRequestContext[Any, Request]
 INSTRUCTIONS: Final = (
     "Ask find_tools for what you need in plain words, describe_tool for the input schema of a hit, "
     "and call_tool to run it. list_tools goes through the tools of a server in a fixed order."
@@ -120,25 +121,30 @@ class McpDoor:
 
     async def _find_tools(self, context: Context, arguments: dict[str, Any]) -> CallToolResult:
         request = parsed(MatchRequest, arguments)
-        return _answer(await self._service.match(exchange_of(context.request), request))
+        return _answer(await self._service.match(_exchange(context), request))
 
     async def _describe_tool(self, context: Context, arguments: dict[str, Any]) -> CallToolResult:
         request = parsed(DescribeRequest, arguments)
-        found = await self._service.describe(
-            exchange_of(context.request), request.namespace, request.name
-        )
+        found = await self._service.describe(_exchange(context), request.namespace, request.name)
         return _answer(found)
 
     async def _list_tools(self, context: Context, arguments: dict[str, Any]) -> CallToolResult:
         request = parsed(ListRequest, arguments)
-        return _answer(await self._service.list_tools(exchange_of(context.request), request))
+        return _answer(await self._service.list_tools(_exchange(context), request))
 
     async def _call_tool(self, context: Context, arguments: dict[str, Any]) -> CallToolResult:
         request = parsed(CallRequest, arguments)
         outcome = await self._service.call(
-            exchange_of(context.request), request.namespace, request.name, request.arguments
+            _exchange(context), request.namespace, request.name, request.arguments
         )
         return _result(outcome)
+
+
+def _exchange(context: Context) -> Exchange:
+    if context.request is None:
+        msg = "MCP is served over HTTP alone"
+        raise RuntimeError(msg)
+    return exchange_of(context.request)
 
 
 def _answer(document: dict[str, Any]) -> CallToolResult:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from flagscale_workloads.agent.service.kube.api import SERVICE_ACCOUNT
+
 
 class SettingsError(Exception):
     """The options don't go together."""
@@ -20,6 +22,7 @@ class Settings:
     tools: Path | None
     namespace: str
     audience: str
+    service_account: Path
     vectors: Path | None
     requests_per_minute: int
     caller_concurrency: int
@@ -53,6 +56,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         tools=given.tools,
         namespace=given.namespace,
         audience=given.audience,
+        service_account=given.service_account,
         vectors=given.vectors,
         requests_per_minute=given.requests_per_minute,
         caller_concurrency=given.caller_concurrency,
@@ -76,10 +80,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--tools", type=Path, help="YAML file or folder of AgentTools, instead of a cluster")
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=8080, help="0: any free one")
-    add("--metrics-port", type=int, default=0,
-        help="another port for /health, /ready, /metrics and /v1/index alone")
+    add(
+        "--metrics-port",
+        type=int,
+        default=0,
+        help="another port for /health, /ready, /metrics and /v1/index alone",
+    )
     add("--namespace", default="", help="AgentTools of this namespace only")
     add("--audience", default="flagscale-tools", help="what callers' tokens must be made for")
+    add(
+        "--service-account",
+        type=Path,
+        default=SERVICE_ACCOUNT,
+        help="folder with the token and ca.crt of a pod",
+    )
     add("--vectors", type=Path, help="file that keeps vectors over restarts")
     add("--requests-per-minute", type=_positive, default=6000, help="of one caller")
     add("--caller-concurrency", type=_positive, default=64, help="requests of one caller at once")
@@ -88,7 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--match-timeout", type=float, default=10.0, help="seconds that a search may take")
     add("--access-seconds", type=float, default=30.0, help="how long an access review is kept")
     add("--grace-seconds", type=float, default=20.0, help="for running requests at the end")
-    add("--allow-loopback", action="store_true", help="tools on this machine may be called, where they are named in spec.egress.internalHosts")
+    add(
+        "--allow-loopback",
+        action="store_true",
+        help="tools on this machine may be called where spec.egress.internalHosts says so",
+    )
     return parser  # fmt: skip
 
 

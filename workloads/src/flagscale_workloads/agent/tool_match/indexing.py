@@ -60,9 +60,7 @@ class Indexer:
         changed = [(row, label or row.tool.category) for row, label in rows]
         return [replace(row, category=label) for row, label in changed if row.category != label]
 
-    def _embedded(
-        self, tools: Sequence[Tool], defer: Collection[str]
-    ) -> list[dict[str, Embedded]]:
+    def _embedded(self, tools: Sequence[Tool], defer: Collection[str]) -> list[dict[str, Embedded]]:
         embedded: list[dict[str, Embedded]] = [{} for _ in tools]
         for arm, encoder in self._encoders.items():
             chosen = self._stored(tools, encoder) if arm in defer else range(len(tools))

@@ -97,31 +97,38 @@ class Calling:
             limit_bytes=ANSWER_BYTES,
             trust=self._trust,
         )
-        if spec.mcp:
-            return await call_mcp(
-                spec.mcp.url,
-                spec.mcp.tool or entry.tool.name,
-                arguments,
-                headers=headers,
-                transport=transport,
-                timeout_s=spec.timeout_seconds,
+        timeout_s = spec.timeout_seconds
+        if spec.http:
+            return await call_http(
+                spec.http, arguments, headers=headers, transport=transport, timeout_s=timeout_s
             )
-        assert spec.http
-        return await call_http(
-            spec.http, arguments, headers=headers, transport=transport,
-            timeout_s=spec.timeout_seconds,
-        )  # fmt: skip
+        if spec.mcp is None:
+            raise _not_callable(entry)
+        return await call_mcp(
+            spec.mcp.url,
+            spec.mcp.tool or entry.tool.name,
+            arguments,
+            headers=headers,
+            transport=transport,
+            timeout_s=timeout_s,
+        )
 
 
 def check_callable(entry: Entry) -> None:
     """Raises ServiceError 409 for a blocked tool, 422 for one that is not called here."""
-    where = f"tool {entry.namespace}/{entry.name}"
     if entry.blocked:
-        message = f"{where}: calls are blocked: {entry.blocked}"
-        raise ServiceError(409, "schema_drifted", message)
-    if entry.spec.kind == "function":
-        message = f"{where}: is a function; run it yourself, with arguments by its input schema"
-        raise ServiceError(422, "not_callable", message)
-    if entry.spec.agent:
-        message = f"{where}: is an agent; talk to it by A2A at {entry.spec.agent.url}"
-        raise ServiceError(422, "not_callable", message)
+        where = f"tool {entry.namespace}/{entry.name}"
+        raise ServiceError(409, "schema_drifted", f"{where}: calls are blocked: {entry.blocked}")
+    if entry.spec.kind in {"function", "agent"}:
+        raise _not_callable(entry)
+
+
+def _not_callable(entry: Entry) -> ServiceError:
+    where = f"tool {entry.namespace}/{entry.name}"
+    agent = entry.spec.agent
+    what = (
+        f"is an agent; talk to it by A2A at {agent.url}"
+        if agent
+        else "is a function; run it yourself, with arguments by its input schema"
+    )
+    return ServiceError(422, "not_callable", f"{where}: {what}")

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Collection
 from ipaddress import ip_address
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httpx2
 
@@ -66,8 +66,7 @@ class EgressTransport(httpx2.AsyncBaseTransport):
         except ServiceError as error:
             self.problem = error
             raise
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Limited(response.stream, self)
+        response.stream = _Limited(response, self)
         return response
 
     async def _send(self, request: httpx2.Request) -> httpx2.Response:
@@ -129,8 +128,9 @@ def _is_address(host: str) -> bool:
 
 
 class _Limited(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, transport: EgressTransport) -> None:
-        self._inner = inner
+    def __init__(self, response: httpx2.Response, transport: EgressTransport) -> None:
+        # The transport below is asynchronous, so its streams are.
+        self._inner = cast("httpx2.AsyncByteStream", response.stream)
         self._transport = transport
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -72,12 +72,12 @@ def _url(template: str, values: Mapping[str, Any]) -> str:
 
 
 def _query(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    pairs = []
-    for name, value in values.items():
-        for one in value if isinstance(value, list) else [value]:
-            if one is not None:
-                pairs.append((name, _text(one)))
-    return pairs
+    return [
+        (name, _text(one))
+        for name, value in values.items()
+        for one in (value if isinstance(value, list) else [value])
+        if one is not None
+    ]
 
 
 def _header(name: str, value: Any) -> str:  # noqa: ANN401 - any JSON

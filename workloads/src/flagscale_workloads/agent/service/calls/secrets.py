@@ -25,7 +25,7 @@ class Secrets(Protocol):
 class NoSecrets:
     """Without a cluster."""
 
-    async def value(self, namespace: str, reference: SecretKeyRef) -> str:  # noqa: ARG002
+    async def value(self, namespace: str, reference: SecretKeyRef) -> str:
         """There is none."""
         raise _problem(f"Secret {reference.name} needs a cluster; call the tool there")
 

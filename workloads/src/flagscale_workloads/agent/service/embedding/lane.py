@@ -5,7 +5,6 @@ rows of little-endian floats or 1 with a sentence.
 """
 
 import json
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final
 

@@ -96,9 +96,7 @@ class ProcessEncoder:
             raise EmbedderError(msg)
         return self._child
 
-    def _ask(
-        self, child: _Child, lane: Connection, request: Request, timeout_s: float
-    ) -> Vectors:
+    def _ask(self, child: _Child, lane: Connection, request: Request, timeout_s: float) -> Vectors:
         try:
             return ask(lane, request, self.dimensions, timeout_s)
         except EmbedderLateError:
