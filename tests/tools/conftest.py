@@ -1,4 +1,4 @@
-"""One service process for the folder, over real tools on loopback."""
+"""Two service processes for the folder: over files, and over an API server; real tools behind."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
+from support.scripted_kube import ScriptedKube, scripted_kube
 from support.tool_servers import Seen, http_tool, mcp_tool, served
 from support.tool_service import ToolServiceProcess, agent_tool, tool_service
 
@@ -80,3 +82,61 @@ async def running(tmp_path_factory: Any) -> AsyncIterator[Running]:
         await service.until(embedded, timeout_s=60)
         yield up
     await asyncio.sleep(0)
+
+
+ADMIN = "admin-token"
+
+
+class Cluster:
+    """The service, its API server, and callers."""
+
+    def __init__(self, service: ToolServiceProcess, kube: ScriptedKube) -> None:
+        self.service = service
+        self.kube = kube
+
+    async def find(self, query: str, token: str = ADMIN, **more: Any) -> Any:
+        async with self.service.client(headers={"authorization": f"Bearer {token}"}) as client:
+            body = {"query": query, "min_confidence": 0, **more}
+            return (await client.post("/v1/tools:match", json=body)).json()
+
+    async def names(self, query: str, token: str = ADMIN, **more: Any) -> set[str]:
+        found = await self.find(query, token, **more)
+        return {f"{one['namespace']}/{one['name']}" for one in found["tools"]}
+
+    async def call(self, name: str, token: str = ADMIN) -> tuple[int, Any]:
+        """By `namespace/name`."""
+        async with self.service.client(headers={"authorization": f"Bearer {token}"}) as client:
+            path = f"/v1/tools/{name}:call"
+            answer = await client.post(path, json={})
+            return answer.status_code, answer.json()
+
+    async def until_found(self, name: str) -> None:
+        """Until a tool of this `namespace/name` can be described."""
+
+        async def found() -> bool:
+            async with self.service.client(headers={"authorization": f"Bearer {ADMIN}"}) as client:
+                return (await client.get(f"/v1/tools/{name}")).status_code == 200
+
+        await self.service.until(found)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    kube = ScriptedKube()
+    kube.users[ADMIN] = "admin"
+    kube.allowed |= {("admin", "get", "", ""), ("admin", "call", "", "")}
+    account = tmp_path_factory.mktemp("account")
+    limits = ("--access-seconds", "1", "--requests-per-minute", "1000")
+    options = ("--service-account", str(account), "--allow-loopback", *limits)
+    async with (
+        scripted_kube(kube, account) as environ,
+        tool_service(account, *options, environ=environ) as service,
+    ):
+        yield Cluster(service, kube)
+
+
+def tool(name: str, description: str, namespace: str = "team", **spec: Any) -> dict[str, Any]:
+    """An AgentTool of a namespace."""
+    body = agent_tool(name, description, **spec)
+    body["metadata"]["namespace"] = namespace
+    return body

@@ -44,7 +44,7 @@ async def test_an_mcp_tool_is_called(running: Running) -> None:
 async def test_a_failing_mcp_tool_says_so_itself(running: Running) -> None:
     status, answer = await running.call("fail")
     assert (status, answer["is_error"]) == (200, True)
-    assert "out of order" in answer["text"]
+    assert "Error executing tool fail" in answer["text"]
 
 
 async def test_bad_arguments_never_leave(running: Running) -> None:

@@ -23,12 +23,12 @@ class Index:
         self.tools.pop(key, None)
 
 
-def body(name: str, *, created: str = "2026-01-01", generation: int = 1, **spec: Any) -> Any:
+def body(own: str, *, created: str = "2026-01-01", generation: int = 1, **spec: Any) -> Any:
     return {
         "metadata": {
-            "name": name,
+            "name": own,
             "namespace": "team",
-            "uid": f"u-{name}",
+            "uid": f"u-{own}",
             "generation": generation,
             "creationTimestamp": created,
         },

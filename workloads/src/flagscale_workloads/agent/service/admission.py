@@ -8,7 +8,7 @@ from math import ceil
 from typing import Final
 
 from flagscale_workloads.agent.service.errors import ServiceError
-from flagscale_workloads.serve.limits import TokenBucket
+from flagscale_workloads.serve.token_bucket import TokenBucket
 
 CALLERS: Final = 10_000
 

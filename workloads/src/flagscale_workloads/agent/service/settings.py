@@ -41,9 +41,6 @@ class Settings:
                 "127.0.0.1"
             )
             raise SettingsError(msg)
-        if self.loopback_tools and not self.tools:
-            msg = "--allow-loopback: is for tools on this machine; give --tools, too"
-            raise SettingsError(msg)
 
 
 def parse(arguments: list[str] | None = None) -> Settings:
@@ -105,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--allow-loopback",
         action="store_true",
-        help="tools on this machine may be called where spec.egress.internalHosts says so",
+        help="tools at loopback addresses may be called where spec.egress.internalHosts names them",
     )
     return parser  # fmt: skip
 
