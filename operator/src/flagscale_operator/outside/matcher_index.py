@@ -75,7 +75,11 @@ class MatcherIndex:
             return
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
             while True:
-                await self.look(session)
+                try:
+                    await self.look(session)
+                except Exception:  # noqa: BLE001 - logged
+                    # A bug must not end what nobody would start again.
+                    _log.exception("the matchers' indexes could not be read")
                 await asyncio.sleep(PERIOD_S)
 
     async def look(self, session: aiohttp.ClientSession) -> None:

@@ -85,12 +85,13 @@ def tool_of(operation: Operation, base_url: str, *, is_3_0: bool) -> RemoteTool:
         schema["required"] = arguments.required
     if reader.definitions:
         schema["$defs"] = reader.definitions
-    endpoint = HttpEndpoint(
-        url=base_url.rstrip("/") + operation.path,
-        method=operation.method.upper(),  # type: ignore[arg-type] - validated
-        arguments=arguments.places,
-        body_argument=whole,
-    )
+    said = {
+        "url": base_url.rstrip("/") + operation.path,
+        "method": operation.method.upper(),
+        "arguments": arguments.places,
+        "bodyArgument": whole,
+    }
+    endpoint = HttpEndpoint.model_validate(said)
     lacking = set(endpoint.placeholders) - {a.wire_name for a in arguments.places}
     lacking -= set(arguments.properties)
     if lacking:

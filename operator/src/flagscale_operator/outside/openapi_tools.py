@@ -110,15 +110,16 @@ def _too_many(document: Json) -> bool:
         seen += 1
         if seen > NODES:
             return True
-        children = node.values() if isinstance(node, Mapping) else node
-        if isinstance(node, Mapping | list):
-            pending.extend(children)
+        if isinstance(node, Mapping):
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
     return False
 
 
 def _base(document: Json, url: str) -> str:
     servers = document.get("servers") or ()
-    first = servers[0] if servers else {"url": "/"}
+    first: Any = servers[0] if servers else {"url": "/"}
     template = str(first.get("url", "/"))
     for name, variable in (first.get("variables") or {}).items():
         template = template.replace(f"{{{name}}}", str(variable.get("default", "")))
