@@ -1,41 +1,67 @@
-"""Which addresses a tool may be called at: the same answer for the matcher and for the operator."""
+"""Which addresses a tool may have: the same answer for the matcher and for the operator (pure)."""
 
-from collections.abc import Collection
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 Address = IPv4Address | IPv6Address
-# Clouds keep credentials there, outside of the link-local range.
-_METADATA: Final = {ip_address("100.100.100.200"), ip_address("fd00:ec2::254")}
+Network = IPv4Network | IPv6Network
 _NAT64: Final = ip_network("64:ff9b::/96")
+# Where clouds keep credentials, outside of the link-local range.
+_METADATA: Final[frozenset[Address]] = frozenset(
+    map(ip_address, ("168.63.129.16", "100.100.100.200", "fd00:ec2::254"))
+)
 
 
-def refused(
-    host: str, address: str, internal_hosts: Collection[str], *, loopback: bool = False
-) -> str | None:
-    """Why `address`, which `host` of a URL resolved to, may not be connected to; None: it may.
+class ForbiddenAddressError(Exception):
+    """The address must not be called."""
 
-    Check each address right before it is connected to, and again for every redirect: a name may
-    resolve differently the next time. `internal_hosts` is spec.egress.internalHosts. `loopback`
-    lets a named host be this machine itself, for matchers that run outside of a cluster.
 
-    Raises:
-        ValueError: `address` is no IP address.
-    """
-    at = _unwrapped(ip_address(address.partition("%")[0]))
-    where = f"{host} is at {at}"
-    if at.is_link_local or at in _METADATA:
-        return f"{where}, a link-local or metadata address; tools may not be there"
-    if at.is_loopback and not loopback:
-        return f"{where}, the caller's own machine; tools may not be there"
-    if at.is_multicast or at.is_unspecified or (at.is_reserved and not at.is_loopback):
-        return f"{where}, which is no address of a server"
-    if at.is_global or bare(host) in {bare(one) for one in internal_hosts}:
+@dataclass(frozen=True, slots=True)
+class AddressPolicy:
+    """What is allowed beyond public addresses."""
+
+    loopback: bool = False
+    """Tools on this machine: for use outside of a cluster only."""
+    networks: tuple[Network, ...] = ()
+    """Private networks that any tool may be in."""
+
+    def check(self, host: str, addresses: Iterable[Address], internal: Collection[str]) -> None:
+        """All that a host of a URL resolves to; `internal` is spec.egress.internalHosts.
+
+        A public name that leads to a private address is refused, unless somebody wrote it down,
+        and so is a redirect to one. Connect to the addresses that were checked, not to the name:
+        it may resolve differently the next time.
+
+        Raises:
+            ForbiddenAddressError: one of them must not be called.
+        """
+        named = bare(host) in {bare(one) for one in internal}
+        for address in addresses:
+            for one in _meanings(address):
+                why = self._refusal(one, named=named)
+                if why:
+                    raise ForbiddenAddressError(f"{host}: {why}, got {address}")
+
+    def _refusal(self, address: Address, *, named: bool) -> str:
+        if address.is_loopback:
+            return "" if self.loopback else "is a loopback address"
+        if address.is_link_local or address in _METADATA:
+            return "is a link-local or metadata address"
+        if address.is_multicast or address.is_unspecified or address.is_reserved:
+            return "is no address of one host"
+        if address.is_global or named or any(address in one for one in self.networks):
+            return ""
+        return "is a private or cluster-internal address; name it in spec.egress.internalHosts"
+
+
+def literal(host: str) -> Address | None:
+    """The address that a host is, if it is one."""
+    try:
+        return ip_address(host.strip("[]"))
+    except ValueError:
         return None
-    return (
-        f"{where}, inside the cluster or a private network; name it in spec.egress.internalHosts "
-        "to allow it"
-    )
 
 
 def bare(host: str) -> str:
@@ -43,12 +69,12 @@ def bare(host: str) -> str:
     return host.lower().removesuffix(".").strip("[]")
 
 
-def _unwrapped(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for."""
+def _meanings(address: Address) -> tuple[Address, ...]:
+    """The address, or the IPv4 address that it stands for; of 6to4 both."""
     if isinstance(address, IPv4Address):
-        return address
+        return (address,)
     if address.ipv4_mapped:
-        return address.ipv4_mapped
+        return (address.ipv4_mapped,)
     if address.sixtofour:
-        return address.sixtofour
-    return IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address
+        return (address, address.sixtofour)
+    return (IPv4Address(int(address) & 0xFFFFFFFF),) if address in _NAT64 else (address,)

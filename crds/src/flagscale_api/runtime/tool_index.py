@@ -1,7 +1,7 @@
-"""What a matcher tells the operator about its index: `GET /v1/index` on its metrics port.
+"""What a matcher tells the operator about its index: `GET /v1/index`.
 
 The operator asks every replica every two seconds, with `If-None-Match`; an unchanged index is a
-304. Nothing in the answer is secret, so the port needs no credentials.
+304. Names and texts of tools are not in it, so it needs no credentials.
 """
 
 from typing import Final
@@ -13,15 +13,12 @@ from flagscale_api.meta import StatusModel
 INDEX_PATH: Final = "/v1/index"
 
 
-class IndexedTool(StatusModel):
-    """One AgentTool as a matcher has it."""
-
-    generation: int = Field(description="metadata.generation that queries see.")
-    error: str = Field(default="", description="Why the matcher can't take it; empty: it did.")
-
-
 class IndexReport(StatusModel):
-    """The index of one matcher replica."""
+    """The index of one matcher replica, by metadata.uid of AgentTools."""
 
     replica: str = Field(description="Name of its pod.")
-    tools: dict[str, IndexedTool] = Field(description="By metadata.uid of the AgentTool.")
+    tools: dict[str, int] = Field(description="metadata.generation that searches see.")
+    refused: dict[str, int] = Field(
+        default_factory=dict,
+        description="metadata.generation of those that can't be found; its log tells why.",
+    )
