@@ -126,7 +126,7 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]
     kube.users[ADMIN] = "admin"
     kube.allowed |= {("admin", "get", "", ""), ("admin", "call", "", "")}
     account = tmp_path_factory.mktemp("account")
-    limits = ("--access-seconds", "1", "--requests-per-minute", "1000")
+    limits = ("--access-seconds", "1", "--status-seconds", "1", "--requests-per-minute", "1000")
     options = ("--service-account", str(account), "--allow-loopback", *limits)
     async with (
         scripted_kube(kube, account) as environ,

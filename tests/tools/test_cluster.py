@@ -84,15 +84,16 @@ async def test_the_index_tells_generations_and_faults(up: Cluster) -> None:
 
     async def index() -> Any:
         async with up.service.client() as client:
-            return (await client.get("/v1/index")).json()["tools"]
+            return (await client.get("/v1/index")).json()
 
     async def current() -> bool:
-        return bool((await index()).get("uid-good", {}).get("generation") == 2)
+        return bool((await index())["tools"].get("uid-good") == 2)
 
     await up.service.until(current)
-    tools = await index()
-    assert "spec.nonsense" in tools["uid-bad"]["error"]
-    assert tools["uid-good"].get("error", "") == ""
+    report = await index()
+    assert report["refused"] == {"uid-bad": 1}
+    assert "uid-bad" not in report["tools"]
+    assert any("index/bad: spec.nonsense" in line for line in up.service.said)
 
 
 async def test_a_hundred_updates_a_second_tear_nothing(up: Cluster) -> None:

@@ -33,7 +33,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings, listeners: list[socket.socket]) -> None:
+async def serve(settings: Settings, listener: socket.socket) -> None:
     """Until SIGTERM or SIGINT; running requests end first."""
     assembly = Assembly(settings, os.environ)
     config = uvicorn.Config(
@@ -48,9 +48,9 @@ async def serve(settings: Settings, listeners: list[socket.socket]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = asyncio.create_task(server.serve(sockets=listeners))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
-    host, port = listeners[0].getsockname()[:2]
+    host, port = listener.getsockname()[:2]
     _log.info("serving at http://%s:%d, MCP at /mcp", host, port)
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     assembly.stop_listening()
@@ -74,9 +74,8 @@ def main() -> int:
         settings = parse()
         if settings.tools:
             read_tools(settings.tools)
-        ports = [settings.port, *([settings.metrics_port] if settings.metrics_port else [])]
-        listeners = [socket.create_server((settings.host, port), backlog=BACKLOG) for port in ports]
-        uvloop.run(serve(settings, listeners))
+        listener = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
+        uvloop.run(serve(settings, listener))
     except (SettingsError, ToolFilesError, NoClusterError, OSError, sqlite3.Error) as error:
         print(f"tools: {error}", file=sys.stderr)
         return 1

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from flagscale_api import keys
+from flagscale_api.runtime.egress import AddressPolicy
 from flagscale_workloads.agent.service.access import RESOURCE, Access, AccessReviews, Everything
 from flagscale_workloads.agent.service.admission import Admission
 from flagscale_workloads.agent.service.app import ServiceApp
@@ -21,7 +22,7 @@ from flagscale_workloads.agent.service.callers import Anyone, Authenticator, Tok
 from flagscale_workloads.agent.service.calls.calling import Calling
 from flagscale_workloads.agent.service.calls.secrets import KubeSecrets, NoSecrets, Secrets
 from flagscale_workloads.agent.service.calls_status import CallsStatus
-from flagscale_workloads.agent.service.catalogue import Catalogue
+from flagscale_workloads.agent.service.catalogue import Catalogue, NamespaceSink
 from flagscale_workloads.agent.service.core import THREADS, ToolService
 from flagscale_workloads.agent.service.door import Entrance
 from flagscale_workloads.agent.service.embedding.process_encoder import ProcessEncoder
@@ -83,7 +84,7 @@ class Assembly:
         registry.register(IndexCollector(self.matcher, lambda: self.feeder.waiting))
         self.metrics = ServiceMetrics(registry)
         self._tally = Tally()
-        self._source = self._make_source()
+        self._sources = self._make_sources()
         self.readiness = Readiness(self._loaded)
         self.admission = Admission(
             per_minute=settings.requests_per_minute,
@@ -99,8 +100,8 @@ class Assembly:
             self.mcp,
             self.readiness,
             registry,
-            Entrance(self.cluster.authenticator, self.admission, settings.metrics_port),
-            lambda: index_report(self.catalogue, self.feeder, environ.get("HOSTNAME", "")),
+            Entrance(self.cluster.authenticator, self.admission),
+            lambda: index_report(self.catalogue, self.feeder, environ.get("POD_NAME", "")),
             body_bytes=settings.body_bytes,
             version=own_version,
         )
@@ -117,15 +118,20 @@ class Assembly:
     async def _tell(self) -> None:
         await self.mcp.changed()
 
-    def _make_source(self) -> Watch | ToolFiles:
+    def _make_sources(self) -> list[Watch] | list[ToolFiles]:
         api, files = self.cluster.api, self._settings.tools
         if api is None or files:
-            return ToolFiles(files or Path(), self.catalogue)
-        namespace = self._settings.namespace
-        scope = f"/namespaces/{namespace}" if namespace else ""
-        path = f"/apis/{keys.API_VERSION}{scope}/{RESOURCE}"
-        restarted = self.metrics.watch_restarted
-        return Watch(api, path, self.catalogue, on_restart=restarted)
+            return [ToolFiles(files or Path(), self.catalogue)]
+        scopes = [f"/namespaces/{one}" for one in self._settings.namespaces] or [""]
+        return [
+            Watch(
+                api,
+                f"/apis/{keys.API_VERSION}{scope}/{RESOURCE}",
+                NamespaceSink(self.catalogue, scope.rpartition("/")[2]),
+                on_restart=self.metrics.watch_restarted,
+            )
+            for scope in scopes
+        ]
 
     def _make_service(self) -> ToolService:
         settings = self._settings
@@ -141,23 +147,24 @@ class Assembly:
         )
 
     def _make_calling(self) -> Calling:
-        trust, loopback = ssl.create_default_context(), self._settings.loopback_tools
-        secrets = self.cluster.secrets
-        return Calling(secrets, trust, self.metrics, self._tally, loopback=loopback)
+        policy = AddressPolicy(loopback=self._settings.loopback_tools)
+        trust = ssl.create_default_context()
+        return Calling(self.cluster.secrets, trust, self.metrics, self._tally, policy=policy)
 
     def _loaded(self) -> bool:
-        listed = isinstance(self._source, ToolFiles) or self._source.listed.is_set()
-        return listed and not self.feeder.waiting
+        return all(one.listed.is_set() for one in self._sources) and not self.feeder.waiting
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        if isinstance(self._source, ToolFiles):
-            self._source.load()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.mcp.manager.run())
-            work = [self._source.run(), self.news.run()]
+            work = [*(source.run() for source in self._sources), self.news.run()]
             if self.cluster.api:
-                work.append(CallsStatus(self.cluster.api, self._tally).run())
+                work.append(
+                    CallsStatus(
+                        self.cluster.api, self._tally, interval_s=self._settings.status_s
+                    ).run()
+                )
             tasks = [asyncio.create_task(one) for one in work]
             try:
                 yield

@@ -10,7 +10,7 @@ from flagscale_workloads.agent.service.kube.api import KubeApi, KubeError
 from flagscale_workloads.agent.service.tally import Tally
 
 _log = logging.getLogger(__name__)
-INTERVAL_S: Final = 5.0
+MANAGER: Final = f"{keys.MANAGED_BY}/matcher"
 CONFLICT: Final = 409
 GONE: Final = 404
 
@@ -18,14 +18,15 @@ GONE: Final = 404
 class CallsStatus:
     """Writes at most every few seconds; what can't be written is written the next time."""
 
-    def __init__(self, api: KubeApi, tally: Tally) -> None:
+    def __init__(self, api: KubeApi, tally: Tally, interval_s: float) -> None:
         self._api = api
         self._tally = tally
+        self._interval_s = interval_s
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            await asyncio.sleep(self._interval_s)
             await self.write()
 
     async def write(self) -> None:
@@ -45,9 +46,11 @@ class CallsStatus:
         body = await self._api.get(path)
         before = int((body.get("status") or {}).get("calls") or 0)
         # The version makes it a conflict when another replica has added meanwhile.
-        version = body["metadata"]["resourceVersion"]
+        metadata = {"name": name, "resourceVersion": body["metadata"]["resourceVersion"]}
         change = {
-            "metadata": {"resourceVersion": version},
+            "apiVersion": keys.API_VERSION,
+            "kind": "AgentTool",
+            "metadata": metadata,
             "status": {"calls": before + calls},
         }
-        await self._api.merge(f"{path}/status", change)
+        await self._api.apply(f"{path}/status", change, manager=MANAGER)

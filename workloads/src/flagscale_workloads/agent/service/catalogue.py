@@ -74,11 +74,12 @@ class Catalogue:
         """Of objects that can't be found."""
         return self._problems.values()
 
-    def replace(self, objects: Sequence[Body]) -> None:
-        """See `Sink`."""
+    def replace(self, objects: Sequence[Body], *, namespace: str = "") -> None:
+        """See `Sink`; with a namespace, they are all that there are in it."""
         ids = {_id(body) for body in objects}
         for gone in [one for one in (*self._entries, *self._problems) if one not in ids]:
-            self._drop(gone)
+            if namespace in {"", gone[0]}:
+                self._drop(gone)
         for body in objects:
             self.put(body)
 
@@ -137,6 +138,26 @@ class Catalogue:
         self._problems.pop((owners[0].namespace, owners[0].name), None)
         if owners[0] is not before:
             self._index.put(owners[0].tool, owners[0].version)
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSink:
+    """What a watch of one namespace fills; empty: of all."""
+
+    catalogue: Catalogue
+    namespace: str
+
+    def replace(self, objects: Sequence[Body]) -> None:
+        """See `Sink`."""
+        self.catalogue.replace(objects, namespace=self.namespace)
+
+    def put(self, body: Body) -> None:
+        """See `Sink`."""
+        self.catalogue.put(body)
+
+    def remove(self, body: Body) -> None:
+        """See `Sink`."""
+        self.catalogue.remove(body)
 
 
 def _version(body: Body) -> Version:

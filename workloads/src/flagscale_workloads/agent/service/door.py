@@ -30,15 +30,6 @@ class Entrance:
 
     authenticator: Authenticator
     admission: Admission
-    metrics_port: int = 0
-    """Has the open pages alone."""
-
-    def check_port(self, scope: Scope) -> None:
-        """Raises ServiceError 404 on the port of metrics."""
-        port = (scope.get("server") or ("", 0))[1]
-        if self.metrics_port and port == self.metrics_port:
-            message = f"{scope['path'][:200]}: is not on this port; see {', '.join(sorted(OPEN))}"
-            raise ServiceError(404, "not_found", message)
 
     async def exchange(self, headers: Headers) -> Exchange:
         """That of a request. Raises ServiceError."""
@@ -59,7 +50,6 @@ class Door:
         """ASGI."""
         if scope["type"] == "http" and scope["path"] not in OPEN:
             try:
-                self._entrance.check_port(scope)
                 scope[KEY] = await self._entrance.exchange(Headers(scope=scope))
             except ServiceError as error:
                 await refusal(error)(scope, receive, send)

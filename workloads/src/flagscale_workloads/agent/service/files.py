@@ -47,21 +47,24 @@ class ToolFiles:
         self._path = path
         self._sink = sink
         self._seen: object = None
+        self.listed = asyncio.Event()
+        """Set once the sink has seen them."""
 
     def load(self) -> None:
         """Read them now. Raises ToolFilesError."""
         self._seen = self._version()
         self._sink.replace(read_tools(self._path))
+        self.listed.set()
 
     async def run(self) -> None:
         """Until cancelled; files that can't be used leave the tools as they are."""
         while True:
-            await asyncio.sleep(INTERVAL_S)
             try:
                 if self._version() != self._seen:
                     self.load()
             except (ToolFilesError, OSError) as error:
                 _log.error("%s; the tools from before stay", error)
+            await asyncio.sleep(INTERVAL_S)
 
     def _version(self) -> object:
         stats = []

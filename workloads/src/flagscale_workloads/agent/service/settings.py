@@ -18,9 +18,9 @@ class Settings:
 
     host: str
     port: int
-    metrics_port: int
     tools: Path | None
-    namespace: str
+    namespaces: tuple[str, ...]
+    """Empty: all."""
     audience: str
     service_account: Path
     vectors: Path | None
@@ -30,6 +30,7 @@ class Settings:
     body_bytes: int
     match_timeout_s: float
     access_ttl_s: float
+    status_s: float
     grace_s: float
     loopback_tools: bool
 
@@ -49,9 +50,8 @@ def parse(arguments: list[str] | None = None) -> Settings:
     settings = Settings(
         host=given.host,
         port=given.port,
-        metrics_port=given.metrics_port,
         tools=given.tools,
-        namespace=given.namespace,
+        namespaces=tuple(given.namespace),
         audience=given.audience,
         service_account=given.service_account,
         vectors=given.vectors,
@@ -61,6 +61,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         body_bytes=given.max_body_bytes,
         match_timeout_s=given.match_timeout,
         access_ttl_s=given.access_seconds,
+        status_s=given.status_seconds,
         grace_s=given.grace_seconds,
         loopback_tools=given.allow_loopback,
     )
@@ -77,13 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tools", type=Path, help="YAML file or folder of AgentTools, instead of a cluster")
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=8080, help="0: any free one")
-    add(
-        "--metrics-port",
-        type=int,
-        default=0,
-        help="another port for /health, /ready, /metrics and /v1/index alone",
-    )
-    add("--namespace", default="", help="AgentTools of this namespace only")
+    add("--namespace", action="append", default=[], help="its AgentTools only; may be repeated")
     add("--audience", default="flagscale-tools", help="what callers' tokens must be made for")
     add(
         "--service-account",
@@ -98,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-body-bytes", type=_positive, default=1 << 20, help="of a request")
     add("--match-timeout", type=float, default=10.0, help="seconds that a search may take")
     add("--access-seconds", type=float, default=30.0, help="how long an access review is kept")
+    add("--status-seconds", type=float, default=30.0, help="between writes of status.calls")
     add("--grace-seconds", type=float, default=20.0, help="for running requests at the end")
     add(
         "--allow-loopback",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final
 
+from flagscale_api.runtime.egress import AddressPolicy
 from flagscale_workloads.agent.service.calls.arguments import ArgumentCheck
 from flagscale_workloads.agent.service.calls.egress import EgressTransport
 from flagscale_workloads.agent.service.calls.http_call import call_http
@@ -34,13 +35,13 @@ class Calling:
         metrics: ServiceMetrics,
         tally: Tally,
         *,
-        loopback: bool,
+        policy: AddressPolicy,
     ) -> None:
         self._secrets = secrets
         self._trust = trust
         self._metrics = metrics
         self._tally = tally
-        self._loopback = loopback
+        self._policy = policy
         self._check = ArgumentCheck()
 
     async def call(
@@ -92,8 +93,8 @@ class Calling:
     ) -> Outcome:
         spec = entry.spec
         transport = EgressTransport(
+            self._policy,
             internal_hosts=spec.egress.internal_hosts,
-            loopback=self._loopback,
             limit_bytes=ANSWER_BYTES,
             trust=self._trust,
         )

@@ -9,7 +9,12 @@ from typing import Final, Protocol, cast
 
 import httpx2
 
-from flagscale_api.runtime.egress import refused
+from flagscale_api.runtime.egress import (
+    Address,
+    AddressPolicy,
+    ForbiddenAddressError,
+    literal,
+)
 from flagscale_workloads.agent.service.errors import ServiceError
 
 CONNECT_S: Final = 5.0
@@ -18,15 +23,15 @@ CONNECT_S: Final = 5.0
 class Resolver(Protocol):
     """Names to addresses."""
 
-    async def __call__(self, host: str, port: int) -> list[str]:
+    async def __call__(self, host: str, port: int) -> list[Address]:
         """All of them, the preferred one first. Raises OSError."""
 
 
-async def resolve(host: str, port: int) -> list[str]:
+async def resolve(host: str, port: int) -> list[Address]:
     """By the system's resolver. Raises OSError."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return list(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
 
 
 class EgressTransport(httpx2.AsyncBaseTransport):
@@ -38,15 +43,15 @@ class EgressTransport(httpx2.AsyncBaseTransport):
 
     def __init__(
         self,
+        policy: AddressPolicy,
         *,
         internal_hosts: Collection[str],
-        loopback: bool,
         limit_bytes: int,
         trust: ssl.SSLContext,
         resolver: Resolver = resolve,
     ) -> None:
+        self._policy = policy
         self._internal_hosts = internal_hosts
-        self._loopback = loopback
         self._limit_bytes = limit_bytes
         self._resolver = resolver
         limits = httpx2.Limits(max_keepalive_connections=0)
@@ -77,7 +82,7 @@ class EgressTransport(httpx2.AsyncBaseTransport):
         for address in addresses:
             pinned = httpx2.Request(
                 request.method,
-                url.copy_with(host=address.partition("%")[0]),
+                url.copy_with(host=str(address)),
                 headers=request.headers,
                 stream=request.stream,
                 extensions={**request.extensions, "sni_hostname": url.host},
@@ -89,18 +94,18 @@ class EgressTransport(httpx2.AsyncBaseTransport):
         message = f"tool: {url.host} cannot be reached ({last}); look whether it runs"
         raise ServiceError(502, "unreachable", message, retryable=True)
 
-    async def _addresses(self, url: httpx2.URL) -> list[str]:
+    async def _addresses(self, url: httpx2.URL) -> list[Address]:
         port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+        known = literal(url.host)
         try:
-            found = [url.host] if _is_address(url.host) else await self._resolver(url.host, port)
+            found = [known] if known else await self._resolver(url.host, port)
+            # One forbidden address among good ones is how a name is made to lead inside later.
+            self._policy.check(url.host, found, self._internal_hosts)
         except (OSError, UnicodeError) as error:
             message = f"tool: {url.host} does not resolve ({error}); correct its URL"
             raise ServiceError(502, "unreachable", message, retryable=True) from error
-        for address in found:
-            # One forbidden address among good ones is how a name is made to lead inside later.
-            why = refused(url.host, address, self._internal_hosts, loopback=self._loopback)
-            if why:
-                raise ServiceError(403, "forbidden_address", f"tool: {why}")
+        except ForbiddenAddressError as error:
+            raise ServiceError(403, "forbidden_address", f"tool: {error}") from error
         return found
 
     def too_large(self) -> ServiceError:
@@ -117,14 +122,6 @@ class EgressTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close what is open."""
         await self._inner.aclose()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class _Limited(httpx2.AsyncByteStream):

@@ -79,10 +79,15 @@ class KubeApi:
         """Post an object; the answer."""
         return await self._send("POST", path, json=body)
 
-    async def merge(self, path: str, change: Body) -> Body:
-        """Change parts of an object; the answer."""
-        headers = {"Content-Type": "application/merge-patch+json"}
-        return await self._send("PATCH", path, content=json.dumps(change), headers=headers)
+    async def apply(self, path: str, body: Body, *, manager: str) -> Body:
+        """Server-side apply; the answer."""
+        return await self._send(
+            "PATCH",
+            path,
+            params={"fieldManager": manager, "force": "true"},
+            content=json.dumps(body),
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        )
 
     async def list(self, path: str) -> tuple[list[Body], str]:
         """All objects of a collection, page by page, and the version to watch from."""
