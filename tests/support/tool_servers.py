@@ -57,52 +57,58 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
 
 def http_tool(seen: Seen) -> Starlette:
     """Answers with what it was sent, or as the path says."""
-
-    async def echo(request: Request) -> Response:
-        body = await request.body()
-        shown = {
-            "method": request.method,
-            "path": request.url.path,
-            "raw_path": request.scope["raw_path"].decode(),
-            "query": request.query_params.multi_items(),
-            "headers": dict(request.headers),
-            "body": body.decode(),
-        }
-        seen.requests.append(shown)
-        if seen.failures_left:
-            seen.failures_left -= 1
-            return JSONResponse({"error": "busy"}, status_code=503)
-        return JSONResponse(shown)
-
-    async def redirect(request: Request) -> Response:
-        seen.requests.append({"path": request.url.path})
-        return RedirectResponse(request.query_params["to"], status_code=307)
-
-    async def big(request: Request) -> Response:
-        return Response(b"x" * int(request.query_params["bytes"]), media_type="text/plain")
-
-    async def slow(request: Request) -> Response:
-        seen.requests.append({"path": request.url.path})
-        await asyncio.sleep(30)
-        return Response("late")
-
-    async def binary(_: Request) -> Response:
-        return Response(b"\x00\x01", media_type="application/octet-stream")
-
-    async def missing(_: Request) -> Response:
-        return JSONResponse({"detail": "no such city"}, status_code=404)
-
     every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    return Starlette(
+    app = Starlette(
         routes=[
-            Route("/redirect", redirect, methods=every),
-            Route("/big", big),
-            Route("/slow", slow, methods=every),
-            Route("/binary", binary),
-            Route("/missing", missing),
-            Route("/{rest:path}", echo, methods=every),
+            Route("/redirect", _redirect, methods=every),
+            Route("/big", _big),
+            Route("/slow", _slow, methods=every),
+            Route("/binary", _binary),
+            Route("/missing", _missing),
+            Route("/{rest:path}", _echo, methods=every),
         ]
     )
+    app.state.seen = seen
+    return app
+
+
+async def _echo(request: Request) -> Response:
+    seen, body = request.app.state.seen, await request.body()
+    shown = {
+        "method": request.method,
+        "path": request.url.path,
+        "raw_path": request.scope["raw_path"].decode(),
+        "query": request.query_params.multi_items(),
+        "headers": dict(request.headers),
+        "body": body.decode(),
+    }
+    seen.requests.append(shown)
+    if seen.failures_left:
+        seen.failures_left -= 1
+        return JSONResponse({"error": "busy"}, status_code=503)
+    return JSONResponse(shown)
+
+
+async def _redirect(request: Request) -> Response:
+    request.app.state.seen.requests.append({"path": request.url.path})
+    return RedirectResponse(request.query_params["to"], status_code=307)
+
+
+async def _big(request: Request) -> Response:
+    return Response(b"x" * int(request.query_params["bytes"]), media_type="text/plain")
+
+
+async def _slow(_: Request) -> Response:
+    await asyncio.sleep(30)
+    return Response("late")
+
+
+async def _binary(_: Request) -> Response:
+    return Response(b"\x00\x01", media_type="application/octet-stream")
+
+
+async def _missing(_: Request) -> Response:
+    return JSONResponse({"detail": "no such city"}, status_code=404)
 
 
 def mcp_tool() -> Starlette:

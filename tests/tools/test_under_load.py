@@ -1,7 +1,6 @@
 """What must not be seen while everything changes: a failed query, a torn answer, a dead tool."""
 
 import asyncio
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -10,29 +9,7 @@ import pytest
 
 from support.tool_service import ToolServiceProcess, agent_tool, tool_service
 
-from .conftest import Running
-
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-async def test_a_deleted_tool_is_gone_within_a_second(running: Running) -> None:
-    running.service.write("passing.yaml", agent_tool("passing", "Juggle seven flaming torches."))
-
-    async def found() -> bool:
-        return "passing" in await running.names("juggle flaming torches")
-
-    async def gone() -> bool:
-        return not await found()
-
-    await running.service.until(found)
-    # A hundred new tools wait to be embedded at the same moment.
-    crowd = [agent_tool(f"crowd-{n}", f"Crowd control number {n} of the town.") for n in range(100)]
-    running.service.write("crowd.yaml", *crowd)
-    running.service.delete("passing.yaml")
-    deleted = time.monotonic()
-    await running.service.until(gone)
-    assert time.monotonic() - deleted < 1
-    running.service.delete("crowd.yaml")
 
 
 class Load:

@@ -160,11 +160,8 @@ class Assembly:
             await stack.enter_async_context(self.mcp.manager.run())
             work = [*(source.run() for source in self._sources), self.news.run()]
             if self.cluster.api:
-                work.append(
-                    CallsStatus(
-                        self.cluster.api, self._tally, interval_s=self._settings.status_s
-                    ).run()
-                )
+                interval_s = self._settings.status_s
+                work.append(CallsStatus(self.cluster.api, self._tally, interval_s).run())
             tasks = [asyncio.create_task(one) for one in work]
             try:
                 yield

@@ -69,10 +69,13 @@ class ServiceMetrics:
         if found.abstained:
             self._abstentions.inc()
 
-    def called(self, kind: str, code: str, attempts: int) -> None:
-        """A tool was called, so many times."""
+    def called(self, kind: str, code: str) -> None:
+        """A tool was called."""
         self._calls.labels(kind, code).inc()
-        self._retries.inc(attempts - 1)
+
+    def retried(self) -> None:
+        """An idempotent tool is called once more."""
+        self._retries.inc()
 
     def watch_restarted(self) -> None:
         """The watch was lost."""

@@ -51,25 +51,13 @@ class Calling:
         check_callable(entry)
         spec = entry.spec
         self._check.check(spec.parameters, arguments)
-        started, code, attempts = perf_counter(), "error", 0
+        started, code = perf_counter(), "error"
         try:
             async with asyncio.timeout(spec.timeout_seconds):
                 headers = {**trace, **await self._credential(entry)}
-                while True:
-                    attempts += 1
-                    try:
-                        outcome = await self._sent(entry, arguments, headers)
-                    except ServiceError as error:
-                        if not (spec.idempotent and error.retryable and attempts < ATTEMPTS):
-                            raise
-                    else:
-                        again = spec.idempotent and outcome.status in TRY_AGAIN
-                        if not again or attempts == ATTEMPTS:
-                            break
-                    await asyncio.sleep(FIRST_PAUSE_S * 2 ** (attempts - 1))
+                outcome = await self._tried(entry, arguments, headers)
             code = "failed" if outcome.is_error else "ok"
-            took_ms = (perf_counter() - started) * 1000
-            return replace(outcome, attempts=attempts, took_ms=took_ms)
+            return replace(outcome, took_ms=(perf_counter() - started) * 1000)
         except TimeoutError as error:
             code = "timeout"
             message = f"tool: no answer within {spec.timeout_seconds:g} s; see spec.timeoutSeconds"
@@ -78,8 +66,25 @@ class Calling:
             code = error.code
             raise
         finally:
-            self._metrics.called(spec.kind, code, max(attempts, 1))
+            self._metrics.called(spec.kind, code)
             self._tally.called(entry.namespace, entry.name)
+
+    async def _tried(
+        self, entry: Entry, arguments: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Outcome:
+        """Up to so many times, where that does no harm."""
+        most = ATTEMPTS if entry.spec.idempotent else 1
+        for attempt in range(1, most):
+            try:
+                outcome = await self._sent(entry, arguments, headers)
+                if outcome.status not in TRY_AGAIN:
+                    return replace(outcome, attempts=attempt)
+            except ServiceError as error:
+                if not error.retryable:
+                    raise
+            self._metrics.retried()
+            await asyncio.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
+        return replace(await self._sent(entry, arguments, headers), attempts=most)
 
     async def _credential(self, entry: Entry) -> dict[str, str]:
         auth = entry.spec.auth
