@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from support.cluster import pki
-from support.tool_servers import QuietServer
+from support.loopback_tools import QuietServer
 
 TOOLS = "/apis/flagscale.dev/v1alpha1/agenttools"
 ONE = "/apis/flagscale.dev/v1alpha1/namespaces/{namespace}/agenttools/{name}"

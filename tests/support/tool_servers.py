@@ -1,134 +1,83 @@
-"""Real tools on loopback: an HTTP API, and an MCP server of the official package."""
+"""Small real servers that tools live on: HTTP by starlette, MCP by the official server."""
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from mcp.server import MCPServer
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from mcp.server.lowlevel import Server
+from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent, Tool
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+BACKLOG = 128
+
+
+@contextmanager
+def serving(app: ASGIApp, host: str = "127.0.0.1") -> Iterator[str]:
+    """The base URL of an ASGI application that is served meanwhile."""
+    listener = socket.create_server((host, 0), backlog=BACKLOG)
+    config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+
+
+def tool(name: str, description: str = "", **schema: Any) -> Tool:
+    """A tool as an MCP server offers it; `schema` are its properties."""
+    properties = {key: {"type": "string", **value} for key, value in schema.items()}
+    words = description or f"Does {name}."
+    return Tool(
+        name=name,
+        description=words,
+        input_schema={"type": "object", "properties": properties},
+    )
 
 
 @dataclass
-class Seen:
-    """Requests as the HTTP tool got them."""
+class McpTools:
+    """An MCP server whose tools change while it runs; `app` is what is served."""
 
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    failures_left: int = 0
+    tools: list[Tool] = field(default_factory=list)
+    token: str = ""
+    """What a client must send; empty: nothing."""
+    lists: int = 0
+    page: int = 1000
+    """Tools in one answer."""
 
+    @property
+    def app(self) -> ASGIApp:
+        """At /mcp."""
+        server: Server[Any] = Server(
+            "toolbox", version="1.2", on_list_tools=self._list, on_call_tool=self._call
+        )
+        return self._guarded(server.streamable_http_app())
 
-class QuietServer(uvicorn.Server):
-    """Signals are for the tests."""
+    async def _list(self, _: Any, params: Any) -> ListToolsResult:
+        self.lists += 1
+        start = int((params and params.cursor) or 0)
+        end = start + self.page
+        more = str(end) if end < len(self.tools) else None
+        return ListToolsResult(tools=self.tools[start:end], next_cursor=more)
 
-    async def up(self) -> None:
-        """Until it answers."""
-        while True:
-            if self.started:
+    async def _call(self, _: Any, params: CallToolRequestParams) -> CallToolResult:
+        return CallToolResult(content=[TextContent(type="text", text=f"called {params.name}")])
+
+    def _guarded(self, app: ASGIApp) -> ASGIApp:
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            sent = dict(scope.get("headers", ())).get(b"authorization", b"").decode()
+            if scope["type"] == "http" and self.token and sent != f"Bearer {self.token}":
+                await send({"type": "http.response.start", "status": 401, "headers": []})
+                await send({"type": "http.response.body", "body": b"who are you?"})
                 return
-            await asyncio.sleep(0.01)
+            await app(scope, receive, send)
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Nothing is captured."""
-        yield
-
-
-@asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """The application at a free port; its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
-        server = QuietServer(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await server.up()
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
-
-
-def http_tool(seen: Seen) -> Starlette:
-    """Answers with what it was sent, or as the path says."""
-    every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    app = Starlette(
-        routes=[
-            Route("/redirect", _redirect, methods=every),
-            Route("/big", _big),
-            Route("/slow", _slow, methods=every),
-            Route("/binary", _binary),
-            Route("/missing", _missing),
-            Route("/{rest:path}", _echo, methods=every),
-        ]
-    )
-    app.state.seen = seen
-    return app
-
-
-async def _echo(request: Request) -> Response:
-    seen, body = request.app.state.seen, await request.body()
-    shown = {
-        "method": request.method,
-        "path": request.url.path,
-        "raw_path": request.scope["raw_path"].decode(),
-        "query": request.query_params.multi_items(),
-        "headers": dict(request.headers),
-        "body": body.decode(),
-    }
-    seen.requests.append(shown)
-    if seen.failures_left:
-        seen.failures_left -= 1
-        return JSONResponse({"error": "busy"}, status_code=503)
-    return JSONResponse(shown)
-
-
-async def _redirect(request: Request) -> Response:
-    request.app.state.seen.requests.append({"path": request.url.path})
-    return RedirectResponse(request.query_params["to"], status_code=307)
-
-
-async def _big(request: Request) -> Response:
-    return Response(b"x" * int(request.query_params["bytes"]), media_type="text/plain")
-
-
-async def _slow(_: Request) -> Response:
-    await asyncio.sleep(30)
-    return Response("late")
-
-
-async def _binary(_: Request) -> Response:
-    return Response(b"\x00\x01", media_type="application/octet-stream")
-
-
-async def _missing(_: Request) -> Response:
-    return JSONResponse({"detail": "no such city"}, status_code=404)
-
-
-def mcp_tool() -> Starlette:
-    """An MCP server with three tools, at /mcp."""
-    server = MCPServer("arithmetic")
-
-    @server.tool()
-    def add(a: int, b: int) -> int:
-        """Add two numbers."""
-        return a + b
-
-    @server.tool()
-    def fail() -> str:
-        """Fail always."""
-        msg = "out of order"
-        raise ValueError(msg)
-
-    @server.tool()
-    def flood(size: int) -> str:
-        """Answer with much text."""
-        return "x" * size
-
-    return server.streamable_http_app()
+        return guarded

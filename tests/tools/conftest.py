@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from support.scripted_kube import ScriptedKube, scripted_kube
-from support.tool_servers import Seen, http_tool, mcp_tool, served
+from support.loopback_tools import Seen, http_tool, mcp_tool, served
 from support.tool_service import ToolServiceProcess, agent_tool, tool_service
 
 CITY = {"properties": {"city": {"type": "string"}}, "required": ["city"]}

@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from support.tool_servers import Seen, http_tool, served
+from support.loopback_tools import Seen, http_tool, served
 
 from .conftest import ADMIN, Cluster, tool
 

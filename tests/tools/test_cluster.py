@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.tool_servers import Seen, http_tool, served
+from support.loopback_tools import Seen, http_tool, served
 from support.tool_service import COMMAND
 
 from .conftest import ADMIN, Cluster, tool

@@ -7,7 +7,7 @@ import pytest
 from flagscale_api.runtime.egress import Address, AddressPolicy
 from flagscale_workloads.agent.service.calls.egress import EgressTransport
 from flagscale_workloads.agent.service.errors import ServiceError
-from support.tool_servers import Seen, http_tool, served
+from support.loopback_tools import Seen, http_tool, served
 
 
 class Names:

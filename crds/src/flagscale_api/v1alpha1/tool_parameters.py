@@ -1,13 +1,22 @@
 """The arguments of a tool as JSON Schema: of any dialect's richness, bounded in size."""
 
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StringConstraints,
+    model_validator,
+)
 
 from flagscale_api.meta import ApiModel
 
 PARAMETERS_BYTES: Final = 65_536
 """Largest schema, as compact JSON. The operator tells of larger ones by condition Accepted."""
+PARAMETERS_DEPTH: Final = 128
+"""Objects and lists within each other."""
 
 
 class ToolParameters(ApiModel):
@@ -27,6 +36,19 @@ class ToolParameters(ApiModel):
         | None
     ) = Field(default=None, description="Arguments that a call must have.")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keeps_every_keyword(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - pydantic's signature
+        """Also where a spec is read without the fields that this version does not know."""
+        made = handler(data)
+        if isinstance(data, Mapping):
+            further = {key: value for key, value in data.items() if key not in cls.model_fields}
+            object.__setattr__(made, "__pydantic_extra__", further)
+        return made
+
     def as_schema(self) -> dict[str, Any]:
         """The schema as plain JSON, without keywords that nobody has written."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        # Not dumped: what users nest too deeply is for the operator to tell, not to fail at.
+        said = {"type": self.type, "properties": self.properties, "required": self.required}
+        written = {key: value for key, value in said.items() if value is not None}
+        return {**written, **(self.model_extra or {})}

@@ -56,8 +56,8 @@ async def _listing(client: Client) -> Listing:
         for tool in page.tools:
             try:
                 tools.append(_tool(tool))
-            except ValueError as error:
-                refused.append((tool.name, f"its schema is no JSON ({error})"))
+            except (ValueError, RecursionError):
+                refused.append((tool.name, "its schema is no JSON, or nested too deeply"))
         cursor = page.next_cursor
         if cursor is None:
             break

@@ -5,7 +5,11 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from flagscale_api.v1alpha1.tool_parameters import PARAMETERS_BYTES, ToolParameters
+from flagscale_api.v1alpha1.tool_parameters import (
+    PARAMETERS_BYTES,
+    PARAMETERS_DEPTH,
+    ToolParameters,
+)
 from flagscale_api.v1alpha1.tool_text import hidden_in
 
 # Schemas are untrusted: their regular expressions get a bound, as in the matcher.
@@ -16,15 +20,15 @@ _SHOWN: Final = 300
 def fault_in(parameters: ToolParameters) -> str | None:
     """What is wrong with a schema, naming the field; None: nothing."""
     schema = parameters.as_schema()
+    seen = _first_bad_text(schema, "spec.parameters")
+    if seen:
+        return seen
     size = len(json.dumps(schema, separators=(",", ":"), ensure_ascii=False).encode())
     if size > PARAMETERS_BYTES:
         return (
             f"spec.parameters: at most {PARAMETERS_BYTES} bytes of JSON, got {size}; shorten its "
             "descriptions, or split the tool"
         )
-    hidden = _hidden(schema, "spec.parameters")
-    if hidden:
-        return hidden
     try:
         jsonschema_rs.validator_for(schema, retriever=_refuse, pattern_options=_PATTERNS)
     except jsonschema_rs.ValidationError as error:
@@ -40,11 +44,13 @@ def _refuse(uri: str) -> dict[str, Any]:
     raise ValueError(msg)
 
 
-def _hidden(schema: dict[str, Any], root: str) -> str | None:
-    """The first text of a schema, keys included, that has something hidden in it."""
-    pending: list[tuple[str, Any]] = [(root, schema)]
+def _first_bad_text(schema: dict[str, Any], root: str) -> str | None:
+    """The first text, keys included, that has something hidden in it, or is too deep inside."""
+    pending: list[tuple[str, Any, int]] = [(root, schema, 1)]
     while pending:
-        where, node = pending.pop()
+        where, node, depth = pending.pop()
+        if depth > PARAMETERS_DEPTH:
+            return f"{root}: nested more than {PARAMETERS_DEPTH} deep; make it flatter"
         if isinstance(node, str):
             found = hidden_in(node)
             if found:
@@ -53,8 +59,8 @@ def _hidden(schema: dict[str, Any], root: str) -> str | None:
                     "model does: remove it"
                 )
         elif isinstance(node, dict):
-            pending += [(where, key) for key in node]
-            pending += [(f"{where}.{key}"[:_SHOWN], value) for key, value in node.items()]
+            pending += [(where, key, depth) for key in node]
+            pending += [(f"{where}.{key}"[:_SHOWN], v, depth + 1) for key, v in node.items()]
         elif isinstance(node, list):
-            pending += [(f"{where}[{index}]", value) for index, value in enumerate(node)]
+            pending += [(f"{where}[{index}]", v, depth + 1) for index, v in enumerate(node)]
     return None

@@ -36,13 +36,10 @@ class ToolFacts:
 
 def tool_status(tool: ToolView, facts: ToolFacts, now: datetime) -> AgentToolStatus:
     """The status of a tool whose spec can be read."""
-    digest = schema_digest(tool.spec, tool.called)
-    accepted = _accepted(tool, facts)
-    pinned = tool.status.pinned_digest
-    if tool.sourced and accepted.status == "True" and pinned is None:
-        pinned = digest
-    if tool.spec.approved_schema_digest == digest and tool.sourced:
-        pinned = digest
+    fault = fault_in(tool.spec.parameters)
+    digest = None if fault else schema_digest(tool.spec, tool.called)
+    accepted = _accepted(tool, facts, fault)
+    pinned = _pinned(tool, digest)
     verdicts = [
         accepted,
         _drifted(tool, digest, pinned),
@@ -78,8 +75,14 @@ def invalid_status(
     )
 
 
-def _accepted(tool: ToolView, facts: ToolFacts) -> Verdict:
-    fault = fault_in(tool.spec.parameters)
+def _pinned(tool: ToolView, digest: str | None) -> str | None:
+    """What a tool of a source is held to: as it was first, or as it was approved last."""
+    known = tool.status.pinned_digest
+    approved = digest is not None and tool.spec.approved_schema_digest == digest
+    return digest if tool.sourced and (known is None or approved) else known
+
+
+def _accepted(tool: ToolView, facts: ToolFacts, fault: str | None) -> Verdict:
     if fault:
         return Verdict("Accepted", "False", "InvalidParameters", fault)
     if facts.rival:
@@ -91,7 +94,9 @@ def _accepted(tool: ToolView, facts: ToolFacts) -> Verdict:
     return Verdict("Accepted", "True", "Accepted")
 
 
-def _drifted(tool: ToolView, digest: str, pinned: str | None) -> Verdict:
+def _drifted(tool: ToolView, digest: str | None, pinned: str | None) -> Verdict:
+    if digest is None:
+        return Verdict("SchemaDrifted", "Unknown", "NotAccepted", "its schema can't be read")
     approved = tool.spec.approved_schema_digest
     held_to = approved or (pinned if tool.sourced else None)
     if held_to is None:
