@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from support.scripted_kube import ScriptedKube, scripted_kube
 from support.loopback_tools import Seen, http_tool, mcp_tool, served
+from support.scripted_kube import ScriptedKube, scripted_kube
 from support.tool_service import ToolServiceProcess, agent_tool, tool_service
 
 CITY = {"properties": {"city": {"type": "string"}}, "required": ["city"]}
