@@ -157,7 +157,7 @@ PARTS: tuple[Callable[[Stage], dict[str, Any]], ...] = (ready_figures, idle_figu
 def main() -> int:
     """The exit code: 1 when a figure is out of its range."""
     target = find_target()
-    images = build_images("operator", "trainer", "serving", "corpus")
+    images = build_images("operator", "trainer", "serving", "llamacpp", "matcher", "corpus")
     install_charts(target, images)
     stage = Stage(Workspace(target, NAMESPACE, images), images["serving"])
     stage.workspace.create()

@@ -90,7 +90,7 @@ def main() -> int:
     verb = parser.parse_args().verb
     target = find_target()
     roles = (
-        ("operator", "trainer", "serving", "llamacpp")
+        ("operator", "trainer", "serving", "llamacpp", "matcher")
         if verb == "install"
         else ("trainer", "corpus")
     )

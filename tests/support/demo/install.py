@@ -37,6 +37,7 @@ def install_charts(target: Target, images: dict[str, str], *extra: str) -> None:
         "trainer.image": images["trainer"],
         "serving.image": images["serving"],
         "serving.llamacppImage": images["llamacpp"],
+        "matcher.image": images["matcher"],
     }
     settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
     chart = str(ROOT / "charts" / "flagscale")

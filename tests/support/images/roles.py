@@ -35,6 +35,7 @@ ROLES = (
         further=("serving", "ray"),
         engine="vllm",
     ),
+    Role("matcher", "matcher", ("crds/src", "workloads/src")),
     Role("llamacpp", "serving", ("crds/src", "workloads/src"), engine="llamacpp"),
 )
 BY_NAME = {role.name: role for role in ROLES}
