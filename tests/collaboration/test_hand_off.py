@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from ipaddress import ip_address
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
+from flagscale_api.runtime.egress import AddressPolicy, ForbiddenAddressError
 from flagscale_workloads.agent.collaboration import (
     AgentInfo,
     HandOff,
@@ -23,7 +25,7 @@ from flagscale_workloads.agent.collaboration import (
 )
 from flagscale_workloads.agent.collaboration.a2a.endpoint import EndpointLimits, agent_app
 from flagscale_workloads.agent.collaboration.a2a.executor import Assignment
-from flagscale_workloads.agent.collaboration.a2a.transport import refused
+from flagscale_workloads.agent.collaboration.a2a.transport import PRIVATE
 from support.a2a_agents import own_url, serving
 from support.teams import Team
 
@@ -174,11 +176,14 @@ async def test_only_the_living_get_tasks(team: Team) -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("http://169.254.169.254/latest", "169.254.169.254, link-local"),
-        ("http://127.0.0.1:1", "loopback"),
-        ("http://[::ffff:127.0.0.1]:1", "loopback"),
-        ("http://0.0.0.0:1", "unspecified"),
-        ("http://224.0.0.1", "multicast"),
+        (
+            "http://169.254.169.254/latest",
+            "is a link-local or metadata address, got 169.254.169.254",
+        ),
+        ("http://127.0.0.1:1", "is a loopback address"),
+        ("http://[::ffff:127.0.0.1]:1", "is a loopback address"),
+        ("http://0.0.0.0:1", "is no address of one host"),
+        ("http://224.0.0.1", "is no address of one host"),
         ("http://no-such-host.invalid", "no-such-host.invalid is not known"),
     ],
 )
@@ -243,9 +248,9 @@ def test_an_agent_without_a_url_serves_nothing() -> None:
 
 
 def test_private_addresses_are_where_agents_live() -> None:
-    import ipaddress
-
-    for allowed in ("10.1.2.3", "192.168.1.1", "8.8.8.8", "fd00::1"):
-        assert refused(ipaddress.ip_address(allowed), loopback=False) == ""
-    for not_allowed in ("169.254.0.1", "fe80::1", "::", "ff02::1", "::1", "240.0.0.1"):
-        assert refused(ipaddress.ip_address(not_allowed), loopback=False)
+    policy = AddressPolicy(networks=PRIVATE)
+    for allowed in ("10.1.2.3", "192.168.1.1", "100.64.0.9", "8.8.8.8", "fd00::1"):
+        policy.check("agent", [ip_address(allowed)], internal=())
+    for not_allowed in ("169.254.0.1", "fe80::1", "::1", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"):
+        with pytest.raises(ForbiddenAddressError):
+            policy.check("agent", [ip_address(not_allowed)], internal=())

@@ -5,15 +5,23 @@ link-local one. A name is resolved once, and what was checked is what is connect
 """
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import AsyncIterator
+from ipaddress import ip_address, ip_network
+from typing import Final
 
 import httpx
 
+from flagscale_api.runtime.egress import Address, AddressPolicy, ForbiddenAddressError
 from flagscale_workloads.agent.collaboration.errors import HandOffError
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+PRIVATE: Final = tuple(
+    map(
+        ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+    )
+)
+"""Where agents live, unlike tools: those of one team run in one cluster or network."""
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
@@ -21,7 +29,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, *, loopback: bool, max_bytes: int) -> None:
         self._inner = httpx.AsyncHTTPTransport()
-        self._loopback = loopback
+        self._policy = AddressPolicy(loopback=loopback, networks=PRIVATE)
         self._max_bytes = max_bytes
         self._read = 0
 
@@ -67,11 +75,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         except OSError as error:
             msg = f"agent's address: {host} is not known, got {error}; check its url"
             raise HandOffError(msg) from error
-        address = ipaddress.ip_address(found[0][4][0])
-        if why := refused(address, loopback=self._loopback):
-            msg = f"agent's address: not allowed, got {host} ({address}, {why}); check its url"
-            raise HandOffError(msg)
-        return address
+        addresses = [ip_address(one[4][0]) for one in found]
+        try:
+            self._policy.check(host, addresses, internal=())
+        except ForbiddenAddressError as error:
+            msg = f"agent's address: not allowed, {error}; check its url"
+            raise HandOffError(msg) from None
+        return addresses[0]
 
 
 class _Counted(httpx.AsyncByteStream):
@@ -88,15 +98,3 @@ class _Counted(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._response.aclose()
-
-
-def refused(address: Address, *, loopback: bool) -> str:
-    """Why an address may not be called; empty when it may."""
-    mapped = getattr(address, "ipv4_mapped", None)
-    address = mapped or address
-    if address.is_loopback:
-        return "" if loopback else "loopback"
-    for kind in ("is_link_local", "is_multicast", "is_unspecified", "is_reserved"):
-        if getattr(address, kind):
-            return kind.removeprefix("is_").replace("_", "-")
-    return ""
