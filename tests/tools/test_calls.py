@@ -1,10 +1,15 @@
 """Calls of real tools through the running service."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from flagscale_workloads.agent.collaboration import AgentInfo
+from flagscale_workloads.agent.collaboration.a2a.endpoint import agent_app
+from flagscale_workloads.agent.collaboration.a2a.executor import Assignment
+from support.a2a_agents import own_url, serving
 from support.tool_service import agent_tool
 
 from .conftest import Running
@@ -57,15 +62,44 @@ async def test_bad_arguments_never_leave(running: Running) -> None:
     assert len(running.seen.requests) == before
 
 
-@pytest.mark.parametrize(
-    ("name", "told"), [("word-count", "is a function"), ("planner", "talk to it by A2A at https")]
-)
-async def test_what_has_no_endpoint_to_call_says_what_to_do(
-    running: Running, name: str, told: str
-) -> None:
-    status, answer = await running.call(name)
+async def test_what_has_no_endpoint_to_call_says_what_to_do(running: Running) -> None:
+    status, answer = await running.call("word-count")
     assert (status, answer["error"]["code"]) == (422, "not_callable")
-    assert told in answer["error"]["message"]
+    assert "is a function" in answer["error"]["message"]
+
+
+async def answering(task: Assignment) -> AsyncIterator[Any]:
+    """Says what it got; fails when asked to."""
+    if task.text == "fail":
+        raise LookupError(task.text)
+    yield f"heard {task.text}"
+    if task.data:
+        yield {"data": list(task.data)}
+
+
+async def test_an_agent_is_handed_the_arguments_as_a_task(running: Running) -> None:
+    url, port = own_url()
+    two = {"properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+    text = {"properties": {"text": {"type": "string"}}, "required": ["text"]}
+    async with serving(agent_app(AgentInfo("writer", url=url), answering), port):
+        await with_tool(running, "writer", agent={"url": url}, parameters=text)
+        await with_tool(running, "adder", agent={"url": url}, parameters=two)
+        status, done = await running.call("writer", text="a poem")
+        _, failed = await running.call("writer", text="fail")
+        _, data = await running.call("adder", a=1, b=2)
+
+    assert (status, done["is_error"], done["text"]) == (200, False, "heard a poem")
+    assert done["structured"]["state"] == "completed"
+    assert (failed["is_error"], failed["text"]) == (True, "LookupError: fail")
+    assert data["structured"]["data"] == [{"data": [{"a": 1, "b": 2}]}]
+    status, gone = await running.call("writer", text="a poem")
+    assert (status, gone["error"]["code"]) == (502, "tool_failed")
+
+
+async def test_an_agent_at_a_forbidden_address_is_not_called(running: Running) -> None:
+    await with_tool(running, "inside-agent", agent={"url": "http://10.1.2.3"})
+    status, answer = await running.call("inside-agent")
+    assert (status, answer["error"]["code"]) == (403, "forbidden_address")
 
 
 @pytest.mark.parametrize(

@@ -52,3 +52,7 @@ class StoreError(CollaborationError):
 
 class HandOffError(CollaborationError):
     """An agent could not be handed a task over A2A."""
+
+
+class ForbiddenAgentError(HandOffError):
+    """An agent at an address that must not be called."""

@@ -1,7 +1,7 @@
 """Hands a task to an agent, as a client of the official SDK."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,9 +17,10 @@ from a2a.types.a2a_pb2 import (
 )
 from a2a.utils.errors import A2AError
 
+from flagscale_api.runtime.egress import AddressPolicy
 from flagscale_workloads.agent.collaboration.a2a.outcome import HandOff, Outcome
 from flagscale_workloads.agent.collaboration.a2a.progress import Progress
-from flagscale_workloads.agent.collaboration.a2a.transport import GuardedTransport
+from flagscale_workloads.agent.collaboration.a2a.transport import PRIVATE, GuardedTransport
 from flagscale_workloads.agent.collaboration.errors import HandOffError
 from flagscale_workloads.agent.collaboration.limits import encode
 from flagscale_workloads.agent.collaboration.participant import new_nonce
@@ -28,15 +29,30 @@ from flagscale_workloads.agent.collaboration.values import AgentInfo, Json
 POLL_S = 0.2
 
 
-async def hand_off(info: AgentInfo, task: Json, how: HandOff) -> AsyncIterator[Outcome]:
+async def hand_off(
+    info: AgentInfo,
+    task: Json,
+    how: HandOff,
+    *,
+    transport: GuardedTransport | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> AsyncIterator[Outcome]:
     """What is known of the task after each step.
+
+    Args:
+        info: whom; its url is where its card is.
+        task: text, or JSON.
+        how: limits, and what it belongs to.
+        transport: where calls may go; by default to private networks and public addresses.
+        headers: sent with every request.
 
     Raises:
         HandOffError: not reachable, not allowed, no A2A, or not ended in time.
     """
     encode(task, f"task for {info.name}", how.max_bytes)
     try:
-        async with asyncio.timeout(how.timeout_s), _http(how) as http:
+        guarded = transport or _guarded(how)
+        async with asyncio.timeout(how.timeout_s), _http(how, guarded, headers or {}) as http:
             client = await _client(info, http)
             progress = Progress()
             async for event in client.send_message(_request(task, how)):
@@ -56,10 +72,18 @@ async def hand_off(info: AgentInfo, task: Json, how: HandOff) -> AsyncIterator[O
         raise HandOffError(msg) from error
 
 
-def _http(how: HandOff) -> httpx.AsyncClient:
+def _guarded(how: HandOff) -> GuardedTransport:
+    policy = AddressPolicy(loopback=how.loopback, networks=PRIVATE)
+    return GuardedTransport(policy, max_bytes=how.max_bytes)
+
+
+def _http(
+    how: HandOff, transport: GuardedTransport, headers: Mapping[str, str]
+) -> httpx.AsyncClient:
+    own = {"Authorization": f"Bearer {how.token}"} if how.token else {}
     return httpx.AsyncClient(
-        transport=GuardedTransport(loopback=how.loopback, max_bytes=how.max_bytes),
-        headers={"Authorization": f"Bearer {how.token}"} if how.token else {},
+        transport=transport,
+        headers={**headers, **own},
         timeout=httpx.Timeout(how.timeout_s, connect=min(5.0, how.timeout_s)),
         follow_redirects=False,
         trust_env=False,

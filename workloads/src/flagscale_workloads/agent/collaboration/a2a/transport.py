@@ -6,14 +6,15 @@ link-local one. A name is resolved once, and what was checked is what is connect
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Collection
 from ipaddress import ip_address, ip_network
 from typing import Final
 
 import httpx
 
 from flagscale_api.runtime.egress import Address, AddressPolicy, ForbiddenAddressError
-from flagscale_workloads.agent.collaboration.errors import HandOffError
+from flagscale_workloads.agent.collaboration.errors import ForbiddenAgentError, HandOffError
 
 PRIVATE: Final = tuple(
     map(
@@ -27,9 +28,17 @@ PRIVATE: Final = tuple(
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Connects to allowed addresses only and reads at most so many bytes in all."""
 
-    def __init__(self, *, loopback: bool, max_bytes: int) -> None:
-        self._inner = httpx.AsyncHTTPTransport()
-        self._policy = AddressPolicy(loopback=loopback, networks=PRIVATE)
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        *,
+        max_bytes: int,
+        internal: Collection[str] = (),
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        self._inner = httpx.AsyncHTTPTransport(verify=trust or ssl.create_default_context())
+        self._policy = policy
+        self._internal = internal
         self._max_bytes = max_bytes
         self._read = 0
 
@@ -77,10 +86,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             raise HandOffError(msg) from error
         addresses = [ip_address(one[4][0]) for one in found]
         try:
-            self._policy.check(host, addresses, internal=())
+            self._policy.check(host, addresses, internal=self._internal)
         except ForbiddenAddressError as error:
             msg = f"agent's address: not allowed, {error}; check its url"
-            raise HandOffError(msg) from None
+            raise ForbiddenAgentError(msg) from None
         return addresses[0]
 
 

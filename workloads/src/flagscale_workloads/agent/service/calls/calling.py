@@ -8,6 +8,8 @@ from time import perf_counter
 from typing import Any, Final
 
 from flagscale_api.runtime.egress import AddressPolicy
+from flagscale_workloads.agent.collaboration.a2a.transport import GuardedTransport
+from flagscale_workloads.agent.service.calls.agent_call import call_agent
 from flagscale_workloads.agent.service.calls.arguments import ArgumentCheck
 from flagscale_workloads.agent.service.calls.egress import EgressTransport
 from flagscale_workloads.agent.service.calls.http_call import call_http
@@ -104,6 +106,20 @@ class Calling:
             trust=self._trust,
         )
         timeout_s = spec.timeout_seconds
+        if spec.agent:
+            return await call_agent(
+                spec.agent.url,
+                entry.tool.name,
+                arguments,
+                headers=headers,
+                transport=GuardedTransport(
+                    self._policy,
+                    internal=spec.egress.internal_hosts,
+                    max_bytes=ANSWER_BYTES,
+                    trust=self._trust,
+                ),
+                timeout_s=spec.timeout_seconds,
+            )
         if spec.http:
             return await call_http(
                 spec.http, arguments, headers=headers, transport=transport, timeout_s=timeout_s
@@ -125,16 +141,11 @@ def check_callable(entry: Entry) -> None:
     if entry.blocked:
         where = f"tool {entry.namespace}/{entry.name}"
         raise ServiceError(409, "schema_drifted", f"{where}: calls are blocked: {entry.blocked}")
-    if entry.spec.kind in {"function", "agent"}:
+    if entry.spec.kind == "function":
         raise _not_callable(entry)
 
 
 def _not_callable(entry: Entry) -> ServiceError:
     where = f"tool {entry.namespace}/{entry.name}"
-    agent = entry.spec.agent
-    what = (
-        f"is an agent; talk to it by A2A at {agent.url}"
-        if agent
-        else "is a function; run it yourself, with arguments by its input schema"
-    )
+    what = "is a function; run it yourself, with arguments by its input schema"
     return ServiceError(422, "not_callable", f"{where}: {what}")
