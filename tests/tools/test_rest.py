@@ -1,9 +1,14 @@
 """The running service over REST."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from flagscale_workloads.agent.service.settings import parse
+from support.tool_service import agent_tool
 
 from .conftest import Running
 
@@ -76,10 +81,40 @@ async def test_tools_are_listed_in_pages(running: Running) -> None:
     assert [one["name"] for one in sky["tools"]] == ["weather"]
 
 
-async def test_categories_are_counted(running: Running) -> None:
+async def test_categories_are_counted_and_learned_from_neighbours(running: Running) -> None:
+    own = [
+        agent_tool(f"soup-{n}", f"Cook a soup of {what}.", category="kitchen")
+        for n, what in enumerate(("leek", "onion", "carrot"))
+    ]
+    running.service.write("soup.yaml", *own, agent_tool("soup-x", "Cook a soup of fish."))
+
+    async def learned() -> bool:
+        async with running.service.client() as client:
+            found = (await client.get("/v1/categories")).json()["categories"]
+        return {"name": "kitchen", "tools": 4} in found
+
+    await running.service.until(learned)
     async with running.service.client() as client:
-        found = (await client.get("/v1/categories")).json()
-    assert {"name": "weather", "tools": 1} in found["categories"]
+        assert (await client.get("/v1/tools/team/soup-x")).json()["category"] == "kitchen"
+        body = {"query": "fish soup", "k": 1, "categories": ["kitchen"], "min_confidence": 0}
+        (best,) = (await client.post("/v1/tools:match", json=body)).json()["tools"]
+    assert (best["name"], best["category"]) == ("soup-x", "kitchen")
+    running.service.delete("soup.yaml")
+
+
+async def test_the_page_of_the_service_names_series_and_options_that_there_are(
+    running: Running,
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tool-service.md").read_text()
+    await running.names("weather")
+    async with running.service.client() as client:
+        text = (await client.get("/metrics")).text
+    for series in re.findall(r"`(flagscale_tools_\w+)", page):
+        assert f"# TYPE {series} " in text
+    options = set(re.findall(r"`(--[a-z-]+)`", page))
+    assert len(options) >= 7
+    for option in options:
+        parse([option, "1"] if option != "--allow-loopback" else [option])
 
 
 @pytest.mark.parametrize(

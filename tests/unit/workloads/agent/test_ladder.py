@@ -7,6 +7,7 @@ import pytest
 from flagscale_workloads.agent import MiniLmEncoder, StaticEncoder, ToolMatcher
 from flagscale_workloads.agent.tool_match.arms import Arm
 from flagscale_workloads.agent.tool_match.breaker import Breaker
+from flagscale_workloads.agent.tool_match.encoders import minilm_file
 
 from .conftest import TOOLS, Moody
 
@@ -148,3 +149,19 @@ def test_an_arm_that_is_away_embeds_nothing_and_later_all(moody: Moody) -> None:
     moody.broken = False
     assert matcher.embed_missing() == len(TOOLS)
     matcher.close()
+
+
+def test_products_of_integers_give_the_vectors_of_the_models_file() -> None:
+    import onnxruntime
+
+    encoder = MiniLmEncoder()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    plain = MiniLmEncoder()
+    plain._session = onnxruntime.InferenceSession(
+        str(minilm_file()), options, providers=["CPUExecutionProvider"]
+    )
+    texts = ["read a file", "Will it rain in Rome tomorrow?", "send an e-mail to everybody " * 9]
+    cosines = (encoder.encode(texts) * plain.encode(texts)).sum(1)
+    assert cosines.min() > 0.998
+    assert not np.array_equal(encoder.encode(texts), plain.encode(texts))

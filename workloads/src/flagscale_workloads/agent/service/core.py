@@ -48,12 +48,13 @@ class ToolService:
         """The tools that answer a request."""
         with self._running(exchange, "match"):
             found = await self._search(exchange, request)
-            return matched(found, self.catalogue, request.schema_tokens)
+            return matched(found, self.catalogue, self.matcher.category, request.schema_tokens)
 
     async def explain(self, exchange: Exchange, request: MatchRequest) -> dict[str, Any]:
         """The same, with the scores of every arm, also of what was held back."""
         with self._running(exchange, "explain"):
-            return explained(await self._search(exchange, request), self.catalogue)
+            found = await self._search(exchange, request)
+            return explained(found, self.catalogue, self.matcher.category)
 
     async def describe(self, exchange: Exchange, namespace: str, name: str) -> dict[str, Any]:
         """One tool whole."""

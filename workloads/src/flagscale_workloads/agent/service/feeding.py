@@ -12,6 +12,7 @@ from flagscale_workloads.agent.tool_match.tool import Tool
 _log = logging.getLogger(__name__)
 SLOW_ARMS: Final = frozenset({"dense"})
 EMBED_PAUSE_S: Final = 0.5
+LEARN_PAUSE_S: Final = 2.0
 NOTHING: Final[Version] = ("", 0)
 Pending = dict[str, tuple[Tool | None, Version]]
 
@@ -104,3 +105,8 @@ class Feeder:
                 # The embedder is away; what it lacks it gets once it is back.
                 self._stopping.wait(EMBED_PAUSE_S)
                 self._lacking.set()
+            else:
+                # Neighbours are known now. The pause keeps a stream of changes from learning
+                # anew with each of them.
+                self._matcher.learn_categories()
+                self._stopping.wait(LEARN_PAUSE_S)

@@ -1,6 +1,7 @@
 """Answers as JSON (pure)."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from flagscale_workloads.agent.service.catalogue import Catalogue
@@ -8,11 +9,15 @@ from flagscale_workloads.agent.service.entries import Entry
 from flagscale_workloads.agent.tool_match.answer import Hit, Matches
 
 BYTES_PER_TOKEN: Final = 4
+Categories = Callable[[str], str]
+"""From a tool's key to what it is filed under."""
 
 
-def matched(found: Matches, catalogue: Catalogue, schema_tokens: int) -> dict[str, Any]:
+def matched(
+    found: Matches, catalogue: Catalogue, category: Categories, schema_tokens: int
+) -> dict[str, Any]:
     """Hits, best first, and what produced them."""
-    hits = _hits(found.hits, catalogue)
+    hits = _hits(found.hits, catalogue, category)
     left = schema_tokens * BYTES_PER_TOKEN
     for entry, shown in hits:
         schema = entry.spec.parameters.as_schema()
@@ -23,9 +28,9 @@ def matched(found: Matches, catalogue: Catalogue, schema_tokens: int) -> dict[st
     return {"tools": [shown for _, shown in hits], **_origin(found)}
 
 
-def explained(found: Matches, catalogue: Catalogue) -> dict[str, Any]:
+def explained(found: Matches, catalogue: Catalogue, category: Categories) -> dict[str, Any]:
     """What was ranked, with the share of every arm, also where it was held back."""
-    hits = _hits(found.considered, catalogue)
+    hits = _hits(found.considered, catalogue, category)
     by_id = {(entry.namespace, entry.name): shown for entry, shown in hits}
     for hit in found.considered:
         entry = catalogue.of_key(hit.tool.key)
@@ -65,7 +70,9 @@ def listed(entries: list[tuple[Entry, str]], next_cursor: str) -> dict[str, Any]
     return {"tools": shown, "next_cursor": next_cursor or None}
 
 
-def _hits(found: tuple[Hit, ...], catalogue: Catalogue) -> list[tuple[Entry, dict[str, Any]]]:
+def _hits(
+    found: tuple[Hit, ...], catalogue: Catalogue, category: Categories
+) -> list[tuple[Entry, dict[str, Any]]]:
     hits = []
     for hit in found:
         entry = catalogue.of_key(hit.tool.key)
@@ -76,7 +83,7 @@ def _hits(found: tuple[Hit, ...], catalogue: Catalogue) -> list[tuple[Entry, dic
                 "confidence": round(hit.confidence, 4),
                 "clause": hit.clause,
             }
-            hits.append((entry, {**_summary(entry, hit.tool.category), **scores}))
+            hits.append((entry, {**_summary(entry, category(hit.tool.key)), **scores}))
     return hits
 
 

@@ -19,7 +19,7 @@ from flagscale_workloads.agent.service.embedding.lane import (
     Request,
     ask,
 )
-from flagscale_workloads.agent.tool_match.encoders import BATCH
+from flagscale_workloads.agent.tool_match.encoders import BATCH, MINILM_ID
 from flagscale_workloads.agent.tool_match.views import Vectors
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class _Child:
 class ProcessEncoder:
     """MiniLM behind two lanes. Each method raises EmbedderError while there is no process."""
 
-    model_id = "all-MiniLM-L6-v2-int8"
+    model_id = MINILM_ID
     dimensions = 384
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
