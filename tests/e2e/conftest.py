@@ -16,7 +16,7 @@ def target() -> Target:
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, str]:
-    return build_images("operator", "trainer", "serving", "llamacpp", "matcher", "corpus")
+    return build_images("operator", "trainer", "serving", "llamacpp", "matcher", "valkey", "corpus")
 
 
 @pytest.fixture(scope="session", autouse=True)

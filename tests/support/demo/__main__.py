@@ -90,7 +90,7 @@ def main() -> int:
     verb = parser.parse_args().verb
     target = find_target()
     roles = (
-        ("operator", "trainer", "serving", "llamacpp", "matcher")
+        ("operator", "trainer", "serving", "llamacpp", "matcher", "valkey")
         if verb == "install"
         else ("trainer", "corpus")
     )

@@ -38,6 +38,7 @@ def install_charts(target: Target, images: dict[str, str], *extra: str) -> None:
         "serving.image": images["serving"],
         "serving.llamacppImage": images["llamacpp"],
         "matcher.image": images["matcher"],
+        "redis.image": images["valkey"],
     }
     settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
     chart = str(ROOT / "charts" / "flagscale")

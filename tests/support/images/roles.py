@@ -26,6 +26,7 @@ class Role:
 
 ROLES = (
     Role("corpus"),
+    Role("valkey"),
     Role("operator", "operator", ("crds/src", "operator/src")),
     Role("trainer", "trainer", ("crds/src", "workloads/src")),
     Role(
