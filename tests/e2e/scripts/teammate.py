@@ -91,9 +91,9 @@ async def main(role: str, *arguments: str) -> None:
         password, role, arguments = arguments[0], "look", ()
     try:
         async with Collaborator.connect(STORE, "e2e", password=password) as me:
-            print(json.dumps(await ROLES[role](me, *arguments)))  # noqa: T201
+            print(json.dumps(await ROLES[role](me, *arguments)))
     except CollaborationError as error:
-        print(json.dumps({"error": str(error)}))  # noqa: T201
+        print(json.dumps({"error": str(error)}))
 
 
 asyncio.run(main(*sys.argv[1:]))
