@@ -21,7 +21,7 @@ WAIT_S: Final = (0.0, 3600.0)
 class Limits:
     """How much one namespace may hold. Every client of a namespace should use the same."""
 
-    agents: int = 10_000
+    agents: int = 1_000
     claims: int = 10_000
     channels: int = 1_000
     groups: int = 64

@@ -100,7 +100,7 @@ class Messaging(Participant):
         reading = Reading(
             check_name(channel, "channel"),
             self._group(group),
-            f"{me.name}/{me.number}",
+            me.name,
             check_count(count, "count", 1, self.limits.batch),
             milliseconds(check_seconds(redeliver_after_s, "redeliver_after_s", IDLE_S)),
         )
