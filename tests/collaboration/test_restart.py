@@ -1,9 +1,10 @@
 """Redis is killed and started again: what it acknowledged is there, and clients go on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from flagscale_workloads.agent.collaboration import (
 from flagscale_workloads.agent.collaboration.redis_store.connection import RedisOptions
 from flagscale_workloads.agent.collaboration.redis_store.store import RedisStore
 from flagscale_workloads.agent.collaboration.sqlite_store.store import SqliteStore
+from support.lossy_proxy import lossy
 from support.teams import Team
 from support.valkey import Valkey
 
@@ -173,3 +175,40 @@ async def test_after_a_reboot_no_lease_runs_and_every_message_is_there(tmp_path:
     (again,) = await after.receive("jobs", redeliver_after_s=3600)
     assert (again.message.body, again.deliveries) == ("kept", 2)
     await after.store.close()
+
+
+async def test_what_was_done_is_not_done_again_for_a_lost_answer(
+    valkey: Valkey, namespace: str, tmp_path: Path
+) -> None:
+    """The connection breaks after the server has done it, before it says so."""
+    at = tmp_path / "lossy.sock"
+    async with (
+        lossy(valkey.socket, at) as proxy,
+        Collaborator.connect(f"unix://{at}", namespace) as agent,
+    ):
+        # Scripts are loaded, so that the next call of each is the one whose answer is lost.
+        await agent.register(AgentInfo("agent"))
+        await agent.claim("other")
+        await agent.subscribe("other")
+        await agent.send("other", 0)
+        version = await agent.set("count", 0)
+        before = proxy.lost
+
+        async def losing(call: Awaitable[Any]) -> Any:
+            proxy.to_lose = 1
+            return await call
+
+        assert (await losing(agent.register(AgentInfo("agent")))).number == agent.me.number
+        claim = await losing(agent.claim("gpu"))
+        await losing(agent.subscribe("jobs"))
+        message_id = await losing(agent.send("jobs", "once"))
+        written = await losing(agent.set("count", 1, expected=version))
+
+        assert proxy.lost == before + 5
+        held = await agent.holder("gpu")
+        assert held is not None
+        assert held.token == claim.token
+        assert [one.id for one in await agent.replay("jobs")] == [message_id]
+        entry = await agent.get("count")
+        assert entry is not None
+        assert (entry.value, entry.version) == (1, written)
