@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,21 +23,23 @@ from support.valkey import Valkey
 ROUNDS = 300
 MESSAGES = 1_000
 SENDERS = 4
+Call = Callable[[int], Awaitable[Any]]
 
 
-async def p50_ms(call: Callable[[int], Awaitable[Any]]) -> float:
-    """Median of so many calls, one after the other."""
-    times = []
+async def p50s_ms(calls: Mapping[str, Call]) -> dict[str, float]:
+    """Medians of all calls, made in turn: what else the machine does slows all of them alike."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(ROUNDS):
         # A lease that is renewed within the same millisecond changes nothing, and costs nothing.
         await asyncio.sleep(0.002)
-        begun = time.perf_counter()
-        await call(number)
-        times.append((time.perf_counter() - begun) * 1000)
-    return median(times)
+        for name, call in calls.items():
+            begun = time.perf_counter()
+            await call(number)
+            times[name].append((time.perf_counter() - begun) * 1000)
+    return {f"{name}_p50_ms": median(found) for name, found in times.items()}
 
 
-async def measure(url: str) -> dict[str, float]:
+async def measure(url: str, bare_write: Call) -> dict[str, float]:
     """Figures of one store."""
     async with Collaborator.connect(url, "bench") as agent:
         await agent.register(AgentInfo("agent"), lease_s=600)
@@ -57,13 +59,18 @@ async def measure(url: str) -> dict[str, float]:
             (delivery,) = await agent.receive("circle", wait_s=10)
             await agent.ack(delivery)
 
-        return {
-            "heartbeat_p50_ms": await p50_ms(beat),
-            "claim_release_p50_ms": await p50_ms(claim),
-            "set_p50_ms": await p50_ms(write),
-            "send_receive_ack_p50_ms": await p50_ms(circle),
-            "messages_per_s": await messages_per_s(agent),
-        }
+        found = await p50s_ms(
+            {
+                "bare_write": bare_write,
+                "heartbeat": beat,
+                "claim_release": claim,
+                "set": write,
+                "send_receive_ack": circle,
+            }
+        )
+        times_bare = found["claim_release_p50_ms"] / found["bare_write_p50_ms"]
+        rate = await messages_per_s(agent)
+        return {**found, "claim_release_times_bare": times_bare, "messages_per_s": rate}
 
 
 async def messages_per_s(agent: Collaborator) -> float:
@@ -86,14 +93,14 @@ async def messages_per_s(agent: Collaborator) -> float:
     return MESSAGES / (time.perf_counter() - begun)
 
 
-async def bare_redis_ms(url: str) -> float:
-    """A plain SET of the same server."""
-    async with Redis.from_url(url) as client:
-        return await p50_ms(lambda number: client.set("bare", number))
+async def of_redis(server: Valkey) -> dict[str, float]:
+    """Against a plain SET of the same server."""
+    async with Redis.from_url(server.url) as client:
+        return await measure(server.url, lambda number: client.set("bare", number))
 
 
-async def bare_disk_ms(folder: Path) -> float:
-    """A plain transaction on the same disk."""
+async def of_file(folder: Path) -> dict[str, float]:
+    """Against a plain transaction on the same disk."""
     db = sqlite3.connect(folder / "bare.sqlite", isolation_level=None)
     for statement in (
         "PRAGMA journal_mode = WAL",
@@ -105,26 +112,24 @@ async def bare_disk_ms(folder: Path) -> float:
     async def insert(number: int) -> None:
         db.execute("INSERT INTO bare VALUES (?)", (number,))
 
-    took_ms = await p50_ms(insert)
-    db.close()
-    return took_ms
+    try:
+        return await measure(f"file:{folder}/store", insert)
+    finally:
+        db.close()
 
 
 async def figures(folder: Path) -> dict[str, float]:
-    """Of both stores, and of what is below them."""
+    """Of both stores."""
     server = Valkey(folder / "valkey").start()
     try:
-        bare = {"redis": await bare_redis_ms(server.url), "file": await bare_disk_ms(folder)}
-        found = {"redis": await measure(server.url), "file": await measure(f"file:{folder}/store")}
+        found = {"redis": await of_redis(server), "file": await of_file(folder)}
     finally:
         server.stop()
-    named = {f"{store}_{name}": v for store, part in found.items() for name, v in part.items()}
-    named |= {f"{store}_bare_write_p50_ms": value for store, value in bare.items()}
-    named |= {
-        f"{store}_claim_release_times_bare": found[store]["claim_release_p50_ms"] / value
-        for store, value in bare.items()
+    return {
+        f"{store}_{name}": round(value, 3)
+        for store, part in found.items()
+        for name, value in part.items()
     }
-    return {name: round(value, 3) for name, value in named.items()}
 
 
 def main() -> int:
