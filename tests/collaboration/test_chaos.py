@@ -10,10 +10,7 @@ import pytest
 
 from flagscale_workloads.agent.collaboration import ClaimHeldError, StaleClaimError
 from support.agent_process import AgentProcess, Part, playing
-from support.teams import Team, until
-
-SLACK_S = 0.5
-"""What a busy machine may add before a change is seen."""
+from support.teams import SLACK_S, Team, until
 
 
 async def heard(process: AgentProcess, key: str) -> Any:
@@ -52,7 +49,7 @@ async def test_no_count_is_lost_while_holders_of_a_claim_are_killed(
 
         def join(number: int) -> AgentProcess:
             name = f"counter-{number}"
-            return start(Part("count", team.url, team.namespace, name, lease_s=0.5))
+            return start(Part("count", team.url, team.namespace, name, lease_s=1.5))
 
         everyone = [join(n) for n in range(3)]
         living = list(everyone)
@@ -131,18 +128,18 @@ async def test_a_wrong_clock_neither_ends_nor_prolongs_a_lease(team: Team, tmp_p
     day_s = {"late": -86_400.0, "early": 86_400.0}
     with playing(tmp_path) as start:
         processes = [
-            start(Part("sit", team.url, team.namespace, name, lease_s=1.0, skew_s=skew_s))
+            start(Part("sit", team.url, team.namespace, name, lease_s=2.0, skew_s=skew_s))
             for name, skew_s in day_s.items()
         ]
         tokens = [await heard(process, "token") for process in processes]
-        held_until = time.monotonic() + 1.8
+        held_until = time.monotonic() + 3.0
         while time.monotonic() < held_until:
             for name in day_s:
                 with pytest.raises(ClaimHeldError, match=f"held by {name}"):
                     await right.claim(f"{name}s-thing")
                 found = await right.agent(name)
                 assert found is not None
-                assert 0 < found.left_s <= 1.0
+                assert 0 < found.left_s <= 2.0
             await asyncio.sleep(0.05)
 
         for process in processes:
@@ -151,7 +148,7 @@ async def test_a_wrong_clock_neither_ends_nor_prolongs_a_lease(team: Team, tmp_p
         claims = [await right.claim(f"{name}s-thing", wait_s=10) for name in day_s]
         took_s = time.monotonic() - started
 
-    assert took_s <= 1.0 + SLACK_S
+    assert took_s <= 2.0 + SLACK_S
     assert min(claim.token for claim in claims) > max(tokens)
     for name in day_s:
         with pytest.raises(StaleClaimError):

@@ -80,7 +80,7 @@ async def test_no_count_is_lost_among_many_writers(team: Team) -> None:
 
 
 async def test_a_write_under_a_lost_claim_is_refused(team: Team) -> None:
-    paused, other = await team.agent("paused", lease_s=0.2), await team.agent("other")
+    paused, other = await team.agent("paused", lease_s=0.8), await team.agent("other")
     old = await paused.claim("door")
     await paused.set("door", "opening", claim=old)
     new = await other.claim("door", wait_s=5)

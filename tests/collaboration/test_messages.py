@@ -52,9 +52,9 @@ async def test_what_is_not_acknowledged_comes_again_after_an_idle_time(team: Tea
     await dead.subscribe("jobs", "workers")
     await sender.send("jobs", "precious")
     (first,) = await dead.receive("jobs", "workers")
-    assert await alive.receive("jobs", "workers", redeliver_after_s=0.2) == ()
+    assert await alive.receive("jobs", "workers", redeliver_after_s=0.8) == ()
 
-    (again,) = await alive.receive("jobs", "workers", wait_s=10, redeliver_after_s=0.2)
+    (again,) = await alive.receive("jobs", "workers", wait_s=10, redeliver_after_s=0.8)
 
     assert again.message == first.message
     assert again.deliveries == 2

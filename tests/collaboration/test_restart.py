@@ -104,10 +104,10 @@ async def test_claims_leases_and_tokens_survive(own_server: Valkey, shaken: Team
 async def test_a_lease_that_ends_during_the_outage_has_ended(
     own_server: Valkey, shaken: Team
 ) -> None:
-    agent, other = await shaken.agent("agent", lease_s=0.3), await shaken.agent("other")
+    agent, other = await shaken.agent("agent", lease_s=0.8), await shaken.agent("other")
     old = await agent.claim("gpu")
     own_server.kill()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.9)
     await asyncio.to_thread(own_server.start)
 
     with pytest.raises(LeaseEndedError):

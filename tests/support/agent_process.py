@@ -43,7 +43,12 @@ async def sit(agent: Any, part: Part) -> None:
 
 async def count(agent: Any, part: Part) -> None:
     """Counts a shared number up, with nothing against others but the claim and its token."""
-    from flagscale_workloads.agent.collaboration import CollaborationError
+    from flagscale_workloads.agent.collaboration import (
+        AgentInfo,
+        ClaimHeldError,
+        LeaseEndedError,
+        StaleClaimError,
+    )
 
     async with agent.beating():
         while True:
@@ -53,8 +58,13 @@ async def count(agent: Any, part: Part) -> None:
                 value = entry.value if entry else 0
                 await asyncio.sleep(0.002)
                 await agent.set("number", value + 1, claim=claim)
-            except CollaborationError as error:
+            except (ClaimHeldError, StaleClaimError) as error:
                 say({"refused": str(error)})
+                continue
+            except LeaseEndedError as error:
+                # The machine was too busy for a heartbeat.
+                say({"refused": str(error)})
+                await agent.register(AgentInfo(part.name), lease_s=part.lease_s)
                 continue
             say({"token": claim.token, "counted": value + 1})
             await agent.release(claim)

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from flagscale_workloads.agent.collaboration import AgentInfo, Collaborator, Limits
 
 PATIENCE_S = 20
+SLACK_S = 1.5
+"""What a busy machine may add before a change is seen."""
 
 
 class Team:
