@@ -16,9 +16,9 @@ BACKLOG = 128
 
 
 @contextmanager
-def serving(app: ASGIApp, host: str = "127.0.0.1") -> Iterator[str]:
+def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """The base URL of an ASGI application that is served meanwhile."""
-    listener = socket.create_server((host, 0), backlog=BACKLOG)
+    listener = socket.create_server((host, port), backlog=BACKLOG)
     config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

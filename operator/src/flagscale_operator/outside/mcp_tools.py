@@ -14,6 +14,7 @@ from mcp_types import Tool
 from pydantic import ValidationError
 
 from flagscale_operator.outside.addresses import Egress, OutsideError
+from flagscale_operator.outside.http import REDIRECTS
 from flagscale_operator.outside.mcp_transport import CheckedTransport
 from flagscale_operator.outside.remote_tools import Listing, RemoteTool, canonical
 
@@ -39,12 +40,10 @@ async def list_mcp_tools(
             streams = streamable_http_client(url, http_client=http, max_sse_event_size=LIMIT_BYTES)
             async with Client(streams, cache=None, read_timeout_seconds=timeout_s) as client:
                 return await _listing(client)
-    except OutsideError:
-        raise
     except BaseExceptionGroup as group:
-        raise transport.problem or _failure(url, _first(group)) from group
+        raise _failure(url, transport, _first(group)) from group
     except (MCPError, httpx2.HTTPError, ValidationError, RuntimeError, ValueError) as error:
-        raise transport.problem or _failure(url, error) from error
+        raise _failure(url, transport, error) from error
 
 
 async def _listing(client: Client) -> Listing:
@@ -90,15 +89,21 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return found
 
 
-def _failure(url: str, error: BaseException) -> OutsideError:
-    if isinstance(error, OutsideError):
-        return error
-    if isinstance(error, httpx2.HTTPStatusError):
-        code = error.response.status_code
-        reason = "Unauthorized" if code in (401, 403) else "BadAnswer"
-        what = "name a credential in spec.auth" if reason == "Unauthorized" else "correct the URL"
-        return OutsideError(reason, f"{url}: answers {code}; {what}")
+def _failure(url: str, transport: CheckedTransport, error: BaseException) -> OutsideError:
+    """What the transport saw says more than what the client makes of it."""
+    if transport.problem or isinstance(error, OutsideError):
+        return transport.problem or OutsideError("Unreachable", str(error))
     if isinstance(error, httpx2.TimeoutException):
         return OutsideError("TimedOut", f"{url}: does not answer in time")
+    status = transport.status
+    if status in (401, 403):
+        return OutsideError(
+            "Unauthorized", f"{url}: answers {status}; name a credential in spec.auth"
+        )
+    if status in REDIRECTS:
+        told = f"{url}: redirects to {transport.location[:200]}; name that instead"
+        return OutsideError("Redirected", told)
+    if status >= 400:
+        return OutsideError("BadAnswer", f"{url}: answers {status}; correct the URL")
     words = " ".join(str(error).split())[:200]
     return OutsideError("BadAnswer", f"{url}: does not speak MCP ({type(error).__name__}: {words})")
