@@ -10,7 +10,13 @@ from typing import Any
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent, Tool
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from flagscale_api.runtime.tool_index import INDEX_PATH
 
 BACKLOG = 128
 
@@ -81,3 +87,24 @@ class McpTools:
             await app(scope, receive, send)
 
         return guarded
+
+
+class IndexReplica:
+    """What speaks a matcher's side of `GET /v1/index`."""
+
+    def __init__(self) -> None:
+        self.report: dict[str, Any] = {"replica": "m-0", "tools": {"a": 1, "b": 2}}
+        self.etag = '"1"'
+        self.answers: list[int] = []
+
+    @property
+    def app(self) -> ASGIApp:
+        """At its path alone."""
+        return Starlette(routes=[Route(INDEX_PATH, self._answer)])
+
+    async def _answer(self, request: Request) -> Response:
+        same = request.headers.get("if-none-match") == self.etag
+        self.answers.append(304 if same else 200)
+        if same:
+            return Response(status_code=304)
+        return JSONResponse(self.report, headers={"ETag": self.etag})

@@ -1,39 +1,12 @@
 """What the operator knows of matchers' indexes, told over real HTTP by what speaks the protocol."""
 
 from ipaddress import ip_address
-from typing import Any
 
 import aiohttp
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from flagscale_api.runtime.egress import Address
-from flagscale_api.runtime.tool_index import INDEX_PATH
 from flagscale_operator.outside.matcher_index import PATIENCE_S, Indexed, MatcherIndex
-from support.tool_servers import serving
-
-
-class Replica:
-    """Answers `GET /v1/index` as a matcher does."""
-
-    def __init__(self) -> None:
-        self.report: dict[str, Any] = {"replica": "m-0", "tools": {"a": 1, "b": 2}}
-        self.etag = '"1"'
-        self.answers: list[int] = []
-
-    @property
-    def app(self) -> ASGIApp:
-        return Starlette(routes=[Route(INDEX_PATH, self._answer)])
-
-    async def _answer(self, request: Request) -> Response:
-        same = request.headers.get("if-none-match") == self.etag
-        self.answers.append(304 if same else 200)
-        if same:
-            return Response(status_code=304)
-        return JSONResponse(self.report, headers={"ETag": self.etag})
+from support.tool_servers import IndexReplica, serving
 
 
 class World:
@@ -56,7 +29,7 @@ class World:
 
 
 async def test_generations_are_those_that_every_replica_has() -> None:
-    replica = Replica()
+    replica = IndexReplica()
     with serving(replica.app) as url:
         world = World(url)
         assert world.index.of("a", 1) == Indexed(0, 0)
@@ -68,7 +41,7 @@ async def test_generations_are_those_that_every_replica_has() -> None:
 
 
 async def test_an_unchanged_index_costs_nothing() -> None:
-    replica = Replica()
+    replica = IndexReplica()
     with serving(replica.app) as url:
         world = World(url)
         for _ in range(3):
@@ -81,7 +54,7 @@ async def test_an_unchanged_index_costs_nothing() -> None:
 
 
 async def test_a_refused_tool_is_told() -> None:
-    replica = Replica()
+    replica = IndexReplica()
     replica.report = {"replica": "m-0", "tools": {}, "refused": {"a": 2}}
     with serving(replica.app) as url:
         world = World(url)
@@ -91,7 +64,7 @@ async def test_a_refused_tool_is_told() -> None:
 
 
 async def test_a_silent_matcher_is_believed_for_a_while() -> None:
-    with serving(Replica().app) as url:
+    with serving(IndexReplica().app) as url:
         world = World(url)
         await world.look()
     world.addresses = []
@@ -105,13 +78,13 @@ async def test_a_silent_matcher_is_believed_for_a_while() -> None:
 
 
 async def test_a_replica_that_is_replaced_counts_no_longer() -> None:
-    replica = Replica()
+    replica = IndexReplica()
     with serving(replica.app, "127.0.0.2") as url:
         world = World(url)
         world.addresses = ["127.0.0.2"]
         await world.look()
         port = url.rpartition(":")[2]
-        newer = Replica()
+        newer = IndexReplica()
         newer.report = {"replica": "m-1", "tools": {"a": 5}}
         with serving(newer.app, "127.0.0.3", int(port)):
             world.addresses = ["127.0.0.3"]
@@ -121,7 +94,7 @@ async def test_a_replica_that_is_replaced_counts_no_longer() -> None:
 
 
 async def test_nonsense_is_no_report() -> None:
-    replica = Replica()
+    replica = IndexReplica()
     replica.report = {"tools": "all of them"}
     with serving(replica.app) as url:
         world = World(url)
