@@ -1,7 +1,7 @@
 """Questions are asked in the background, and news wake who waits for them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from flagscale_operator.controller.queue import Key
@@ -98,3 +98,26 @@ async def test_what_nobody_is_interested_in_is_not_asked() -> None:
         await oracle.until_asked(asked + 3)
         assert oracle.asked[asked + 1 :].count("q") == 0
         assert inquiries.newest(A, "q") is None
+
+
+async def test_a_follower_has_a_question_asked_again_and_ends_with_it() -> None:
+    oracle, ended = Oracle("no", "yes"), asyncio.Event()
+
+    async def follow(question: str, on_change: Callable[[], None]) -> None:
+        on_change()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    inquiries: Inquiries[str, str] = Inquiries(
+        oracle.ask, name="test", pace_s=lambda *_: 3600, wake=oracle.wake, follow=follow
+    )
+    task = asyncio.create_task(inquiries.run(workers=1, observer=Quiet()))
+    inquiries.newest(A, "q")
+    await oracle.until_asked(2)
+    assert inquiries.newest(A, "q") == "yes"
+    inquiries.forget(A)
+    await asyncio.wait_for(ended.wait(), 5)
+    task.cancel()
+    await asyncio.wait({task})

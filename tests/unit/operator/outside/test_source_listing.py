@@ -1,5 +1,6 @@
 """Sources are asked over real MCP and HTTP on this machine."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -77,6 +78,33 @@ async def test_a_credential_is_sent() -> None:
     assert (listing.reason, len(listing.tools)) == ("", 1)
     assert refused.reason == "Unauthorized"
     assert "name a credential in spec.auth" in refused.message
+
+
+async def test_a_change_is_told_at_once_by_servers_that_tell() -> None:
+    server, told = McpTools([tool("a")]), asyncio.Queue[None]()
+    with serving(server.app) as url:
+        lister = SourceLister(FakeKube(), AddressPolicy(loopback=True))
+        offer = Offer(namespace="ns", mcp_url=f"{url}/mcp")
+        following = asyncio.create_task(lister.follow(offer, lambda: told.put_nowait(None)))
+        async with asyncio.timeout(10):
+            # The first is for what may have changed before.
+            await told.get()
+            await asyncio.to_thread(server.change, tool("b"))
+            await told.get()
+        following.cancel()
+        await asyncio.wait({following})
+    assert told.empty()
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:1/mcp", "http://169.254.169.254/mcp"])
+async def test_following_ends_quietly_where_nothing_is_told(url: str) -> None:
+    changed: list[int] = []
+    lister = SourceLister(FakeKube(), AddressPolicy(loopback=True))
+    await lister.follow(Offer(namespace="ns", mcp_url=url), lambda: changed.append(1))
+    with serving(McpTools([tool("a")], tells=False).app) as base:
+        offer = Offer(namespace="ns", mcp_url=f"{base}/mcp")
+        await lister.follow(offer, lambda: changed.append(1))
+    assert changed == []
 
 
 @pytest.mark.parametrize("value", ["", "two\nlines", "schlüssel"])
