@@ -1,5 +1,6 @@
 """The shell around the pure plan of a source: read the view, carry out the plan, tell."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from flagscale_operator.kinds.agent_tool_source.plan import (
     plan,
     synced_status,
 )
-from flagscale_operator.kinds.agent_tool_source.render import render_tools, skip
+from flagscale_operator.kinds.agent_tool_source.render import Rendered, render_tools, skip
 from flagscale_operator.kinds.agent_tool_source.view import (
     SourceView,
     offer_of,
@@ -58,6 +59,7 @@ class AgentToolSourceReconciler:
         self._view = view
         self._listings = listings
         self._clock = clock
+        self._rendered: dict[Key, tuple[tuple[str, int], Listing, Rendered]] = {}
         self._reporter = Reporter(
             kind=AGENT_TOOL_SOURCE,
             kube=kube,
@@ -71,12 +73,12 @@ class AgentToolSourceReconciler:
         """One pass; it is woken by news of the server, so it never asks to be run again."""
         body = self._view.tool_sources.get((key.namespace, key.name))
         if body is None or "deletionTimestamp" in body["metadata"]:
-            self._listings.forget(key)
+            self._forget(key)
             return None
         try:
             source = parse_agent_tool_source(body)
         except InvalidSpecError as error:
-            self._listings.forget(key)
+            self._forget(key)
             await self._block(body, "InvalidSpec", str(error))
             return None
         listing = self._listings.newest(key, offer_of(source))
@@ -86,13 +88,22 @@ class AgentToolSourceReconciler:
         if listing.failed:
             await self._block(body, listing.reason, listing.message)
             return None
-        done = await self._carry_out(source, self._plan(source, listing))
+        rendered = await self._render(key, source, listing)
+        done = await self._carry_out(source, self._plan(source, rendered))
         status = synced_status(source, listing, done, self._clock())
         await self._write(body, source.status, status)
         return None
 
-    def _plan(self, source: SourceView, listing: Listing) -> SourcePlan:
-        rendered = render_tools(source, listing)
+    async def _render(self, key: Key, source: SourceView, listing: Listing) -> Rendered:
+        """Once for a listing: checking a thousand schemas takes most of a second."""
+        known = self._rendered.get(key)
+        if known and known[0] == (source.uid, source.generation) and known[1] is listing:
+            return known[2]
+        rendered = await asyncio.to_thread(render_tools, source, listing)
+        self._rendered[key] = ((source.uid, source.generation), listing, rendered)
+        return rendered
+
+    def _plan(self, source: SourceView, rendered: Rendered) -> SourcePlan:
         foreign = set()
         for name in rendered.tools:
             found = self._view.agent_tools.get((source.namespace, name))
@@ -131,6 +142,10 @@ class AgentToolSourceReconciler:
             skipped=(*planned.skipped, *refused),
             tools=planned.tools - len(refused),
         )
+
+    def _forget(self, key: Key) -> None:
+        self._listings.forget(key)
+        self._rendered.pop(key, None)
 
     async def _block(self, body: Manifest, reason: str, message: str) -> None:
         before = AgentToolSourceStatus.model_validate(body.get("status") or {})
