@@ -121,7 +121,8 @@ def kill_embedder(workspace: Workspace) -> None:
     code = (
         "import os, pathlib, signal\n"
         "for one in pathlib.Path('/proc').glob('[0-9]*'):\n"
-        "    if b'service.embedding' in (one / 'cmdline').read_bytes():\n"
+        "    if b'service.embedding' in (one / 'cmdline').read_bytes()"
+        " and int(one.name) != os.getpid():\n"
         "        os.kill(int(one.name), signal.SIGKILL); print(one.name)\n"
     )
     where = ("-n", "flagscale-system", "exec", "deployment/flagscale-matcher", "--")
