@@ -1,5 +1,6 @@
 """The running service over REST."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -151,6 +152,33 @@ async def test_what_is_no_request_is_refused_in_words(
         answer = await client.request(method, path, content=content)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "evil.example.org"}, {"origin": "https://evil.example.org"}, {"origin": "null"}],
+)
+@pytest.mark.parametrize("path", ["/v1/tools/team/weather:call", "/mcp"])
+async def test_a_web_page_does_not_get_in(
+    running: Running, path: str, headers: dict[str, str]
+) -> None:
+    before = len(running.seen.requests)
+    async with running.service.client(headers=headers) as client:
+        answer = await client.post(path, json={"arguments": {"city": "Rome"}})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden_origin")
+    assert len(running.seen.requests) == before
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(running: Running) -> None:
+    host, port = running.service.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /v1/tools:match HTTP/1.1\r\nhost: {host}\r\ncontent-length: 5\r\n\r\n"
+    writer.write(head.encode() + b"{")
+    async with asyncio.timeout(20):
+        answer = await reader.read(4096)
+    assert answer.startswith(b"HTTP/1.1 408")
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_the_openapi_document_is_valid_and_names_every_path(running: Running) -> None:
