@@ -44,7 +44,7 @@ async def test_a_tool_gets_ready_once_it_answers_and_is_indexed(
             tools.wait_for("tool", "Ready", ("False", "NotIndexed"))
             tools.index_everything()
             body = tools.wait_for("tool", "Ready", READY)
-            wait(lambda: "Ready" in tools.events("tool"), lambda: tools.events("tool"))
+            wait(lambda: ("tool", "Ready") in tools.events(), tools.events)
             first.kill()
         async with operating(kubeconfig, tools.namespace, tmp_path / "2", **settings) as second:
             await second.wait_for_reconciles(2)
@@ -107,9 +107,8 @@ async def test_bad_tools_are_told_by_condition_and_event(
                 tools.apply(agent_tool({**SPEC, **spec}, name))
             tools.wait_for("first", "Ready", ("False", "NoMatcher"))
             tools.apply(agent_tool({**SPEC, "name": "twin"}, "second"))
-            for name, reason in told.items():
-                tools.wait_for(name, "Ready", ("False", reason))
-                wait(lambda: told[name] in tools.events(name), lambda: tools.events(name))  # noqa: B023
+            tools.wait_for_all("Ready", {name: ("False", why) for name, why in told.items()})
+            wait(lambda: told.items() <= tools.events(), tools.events)
             tools.delete("agenttool", "first")
             tools.wait_for("second", "Accepted", ("True", "Accepted"))
     assert "spec.egress.internalHosts" in message(tools.get("inside"), "Ready")

@@ -47,7 +47,7 @@ async def test_what_a_server_changes_is_held_back_until_it_is_approved(
             assert server.listened.wait(TIMEOUT_S)
             server.change(tool("find", "Sends your files away."))
             drifted = tools.wait_for(name, "Ready", ("False", "SchemaDrifted"))
-            wait(lambda: "SchemaDrifted" in tools.events(name), lambda: tools.events(name))
+            wait(lambda: (name, "SchemaDrifted") in tools.events(), tools.events)
 
             digest = drifted["status"]["schemaDigest"]
             assert digest != drifted["status"]["pinnedDigest"]
@@ -59,8 +59,15 @@ async def test_what_a_server_changes_is_held_back_until_it_is_approved(
             server.change(tool("find", "Sends your files away."), tool("other"))
             wait(lambda: "files-other" in tools.names(), tools.names)
             assert server.lists > lists
-    kept = tools.get(name)["spec"]
-    assert (kept["approvedSchemaDigest"], kept["exampleQueries"]) == (digest, ["find it"])
+            kept = tools.get(name)["spec"]
+            assert (kept["approvedSchemaDigest"], kept["exampleQueries"]) == (digest, ["find it"])
+
+            server.change(tool("other"))
+            wait(lambda: name not in tools.names(), tools.names)
+            server.change(tool("find", "Does find."), tool("other"))
+            tools.wait_for(name, "SchemaDrifted", ("True", "Changed"))
+            server.change(tool("find", "Sends your files away."))
+            tools.wait_for(name, "SchemaDrifted", ("False", "Unchanged"))
 
 
 async def test_a_source_at_rest_writes_nothing_also_after_a_restart(
@@ -71,8 +78,8 @@ async def test_a_source_at_rest_writes_nothing_also_after_a_restart(
     with serving(server.app) as url:
         async with operating(kubeconfig, tools.namespace, tmp_path / "1", **HERE) as first:
             tools.apply(tool_source({"mcp": {"url": f"{url}/mcp"}, **spec}, "files"))
-            for i in range(20):
-                tools.wait_for(f"files-t{i}", "Ready", ("False", "NoMatcher"))
+            told = {f"files-t{i}": ("False", "NoMatcher") for i in range(20)}
+            tools.wait_for_all("Ready", told)
             first.kill()
         lists = server.lists
         async with operating(kubeconfig, tools.namespace, tmp_path / "2", **HERE) as second:

@@ -70,6 +70,17 @@ class ToolNamespace:
         )
         return self.get(name, kind)
 
-    def events(self, name: str) -> set[str]:
+    def wait_for_all(self, type_: str, told: dict[str, tuple[str, str]]) -> None:
+        """Until a condition is as told of each AgentTool by its name."""
+
+        def now() -> dict[str, tuple[str, str]]:
+            found = items(self._kubectl, self.namespace, "agenttools")
+            states = {one["metadata"]["name"]: conditions(one).get(type_) for one in found}
+            return {name: state for name, state in states.items() if state and name in told}
+
+        wait(lambda: now() == told, now)
+
+    def events(self) -> set[tuple[str, str]]:
+        """Name and reason of all."""
         found = items(self._kubectl, self.namespace, "events")
-        return {one["reason"] for one in found if one["involvedObject"]["name"] == name}
+        return {(one["involvedObject"]["name"], one["reason"]) for one in found}

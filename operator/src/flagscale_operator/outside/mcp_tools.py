@@ -61,6 +61,7 @@ async def follow_mcp_tools(
     http = httpx2.AsyncClient(
         transport=transport, headers=dict(headers), timeout=timeout, trust_env=False
     )
+    subscribed = False
     try:
         async with http:
             streams = streamable_http_client(url, http_client=http)
@@ -68,18 +69,18 @@ async def follow_mcp_tools(
                 Client(streams, cache=None, read_timeout_seconds=CONNECT_S) as client,
                 client.listen(tools_list_changed=True) as subscription,
             ):
+                subscribed = True
                 # What has changed since the last list, and before this, nobody tells.
                 on_change()
                 async for _ in subscription:
                     on_change()
     except BaseExceptionGroup as group:
         _log.debug("%s: not followed any more: %r", url, _first(group))
-        return
     except (OutsideError, MCPError, httpx2.HTTPError, ValueError, RuntimeError, OSError) as error:
         _log.debug("%s: not followed any more: %r", url, error)
-        return
-    # It ended the stream in good order, as a server does that is replaced.
-    on_change()
+    if subscribed:
+        # The server has gone, or another one has taken its place.
+        on_change()
 
 
 async def _listing(client: Client) -> Listing:

@@ -17,7 +17,7 @@ from flagscale_operator.outside.remote_tools import Listing
 
 DOCUMENT_BYTES: Final = 4 << 20
 TIMEOUT_S: Final = 60.0
-FIRST_RETRY_S: Final = 10.0
+FIRST_RETRY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a listing becomes, and what is done about it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,6 +149,20 @@ def test_more_tools_than_wanted_are_left_out_by_name() -> None:
     assert [one["metadata"]["name"] for one in planned.apply] == ["files-a", "files-b"]
     assert planned.skipped[0].name == "c"
     assert "raise it" in planned.skipped[0].message
+
+
+def test_what_a_removed_tool_was_held_to_is_remembered() -> None:
+    (manifest,) = done(source(), listing(remote("a"))).apply
+    stored = {"files-a": {**manifest, "status": {"pinnedDigest": "sha256:1"}}}
+    first = done(source(), listing(), **stored)
+    status = synced_status(source(), listing(), first, at(0))
+    assert [(one.name, one.pinned_digest) for one in status.removed] == [("files-a", "sha256:1")]
+
+    later = replace(source(), status=status)
+    again = done(later, listing(), **{"files-a": {**manifest, "status": {"pinnedDigest": "2"}}})
+    assert [one.pinned_digest for one in synced_status(later, listing(), again, at(0)).removed] == [
+        "2"
+    ]
 
 
 def test_patterns_choose_tools() -> None:

@@ -91,7 +91,7 @@ async def test_what_the_server_has_no_more_is_deleted_by_its_uid() -> None:
     await world.run()
     world.listing = Listing(tools=BOTH.tools[:1])
     await world.run()
-    assert world.kube.verbs() == ["delete", "apply_status"]
+    assert world.kube.verbs() == ["apply_status", "delete"]
     assert world.names() == ["files-a"]
 
 

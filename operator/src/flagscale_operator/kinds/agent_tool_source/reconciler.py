@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from flagscale_api.v1alpha1.agent_tool_source import AgentToolSourceStatus
 from flagscale_operator.controller.queue import Key
-from flagscale_operator.controller.store import Manifest
+from flagscale_operator.controller.store import Manifest, object_key
 from flagscale_operator.controller.view import ClusterView
 from flagscale_operator.errors import ApiError, InvalidSpecError
 from flagscale_operator.kinds.agent_tool_source.plan import (
@@ -89,9 +89,11 @@ class AgentToolSourceReconciler:
             await self._block(body, listing.reason, listing.message)
             return None
         rendered = await self._render(key, source, listing)
-        done = await self._carry_out(source, self._plan(source, rendered))
+        done = await self._apply(self._plan(source, rendered))
         status = synced_status(source, listing, done, self._clock())
         await self._write(body, source.status, status)
+        # After the status, which remembers what they were held to.
+        await self._delete(source, done)
         return None
 
     async def _render(self, key: Key, source: SourceView, listing: Listing) -> Rendered:
@@ -113,13 +115,12 @@ class AgentToolSourceReconciler:
 
     def _stored(self, source: SourceView) -> dict[str, Manifest]:
         """AgentTools of this very source, not of an earlier one of its name."""
-        return {
-            body["metadata"]["name"]: body
-            for body in self._view.sourced_tools.owned_by((source.namespace, source.name))
-            if is_controlled(body, source.uid)
-        }
+        named = self._view.sourced_tools.owned_by((source.namespace, source.name))
+        # Their status is written to the other store first.
+        newest = [self._view.agent_tools.get(object_key(body)) or body for body in named]
+        return {b["metadata"]["name"]: b for b in newest if is_controlled(b, source.uid)}
 
-    async def _carry_out(self, source: SourceView, planned: SourcePlan) -> SourcePlan:
+    async def _apply(self, planned: SourcePlan) -> SourcePlan:
         """What was done: an AgentTool that the API server refuses is left out, and told."""
         refused = []
         for manifest in planned.apply:
@@ -131,17 +132,19 @@ class AgentToolSourceReconciler:
                 refused.append(skip(manifest["spec"]["name"], error.message))
                 continue
             self._view.keep(AGENT_TOOL, applied)
+        return replace(
+            planned,
+            skipped=(*planned.skipped, *refused),
+            tools=planned.tools - len(refused),
+        )
+
+    async def _delete(self, source: SourceView, planned: SourcePlan) -> None:
         stored = self._stored(source)
         for name in planned.delete:
             body = stored[name]
             uid = body["metadata"]["uid"]
             await self._kube.delete(AGENT_TOOL, source.namespace, name, uid=uid)
             self._view.drop(AGENT_TOOL, body)
-        return replace(
-            planned,
-            skipped=(*planned.skipped, *refused),
-            tools=planned.tools - len(refused),
-        )
 
     def _forget(self, key: Key) -> None:
         self._listings.forget(key)
