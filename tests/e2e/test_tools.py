@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.agent_tools import (
+from support.cluster_agents import (
     agent,
     agent_command,
     agent_tool,
