@@ -13,6 +13,8 @@ from flagscale_workloads.agent.service.kube.watch import Sink
 _log = logging.getLogger(__name__)
 INTERVAL_S: Final = 0.25
 KIND: Final = "AgentTool"
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast, where libyaml is there."""
 Body = dict[str, Any]
 
 
@@ -25,7 +27,7 @@ def read_tools(path: Path) -> list[Body]:
     found: dict[tuple[str, str], Body] = {}
     for file in _files(path):
         try:
-            documents = list(yaml.safe_load_all(file.read_bytes()))
+            documents = list(yaml.load_all(file.read_bytes(), Loader=LOADER))  # noqa: S506 - safe
         except (OSError, yaml.YAMLError) as error:
             msg = f"tools: {file} cannot be read ({str(error).splitlines()[0]}); correct it"
             raise ToolFilesError(msg) from error
