@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from flagscale_workloads.agent.service.settings import parse
 from support.tool_service import agent_tool
 
 from .conftest import Running
+
+# A tool of that name need not be there, so a request that fits the document may be refused.
+LEFT_OUT = "positive_data_acceptance"
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -210,3 +215,20 @@ async def test_the_operator_gets_the_index_and_nothing_when_it_is_the_same(
         again = await client.get("/v1/index", headers={"if-none-match": first.headers["etag"]})
     assert "tools" in first.json()
     assert again.status_code == 304
+
+
+async def test_generated_requests_get_the_answers_that_the_document_promises(
+    running: Running,
+) -> None:
+    """Statuses, content types and schemas, for valid and invalid data."""
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).parent / "schemathesis"), "run"),
+        f"{running.service.url}/openapi.json",
+        *("--max-examples", os.environ.get("FUZZ_EXAMPLES", "15")),
+        *("--seed", "1", "--no-color", "--exclude-checks", LEFT_OUT),
+        cwd=running.service.folder.parent,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()

@@ -49,7 +49,7 @@ class ServiceApp:
         self._registry = registry
         self._entrance = entrance
         self._report = report
-        self._openapi = document(version)
+        self._openapi = document(version, tokens=not entrance.local)
 
     def application(
         self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]
