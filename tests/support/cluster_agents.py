@@ -1,8 +1,10 @@
 """AgentTools on the real cluster: applied, waited for, and asked for by an agent in a pod."""
 
 import json
-import time
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +101,33 @@ def start_agent(workspace: Workspace) -> None:
         workspace.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=120s")
 
 
-def agent_command(command: str, arguments: Any) -> list[str]:
-    """kubectl's arguments to let the agent do something."""
-    script = ["python", "/scripts/agent.py", command, json.dumps(arguments)]
-    return ["exec", AGENT, "--", *script]
-
-
 def agent(workspace: Workspace, command: str, **arguments: Any) -> Any:
     """What the agent gets."""
-    return json.loads(workspace.kubectl(*agent_command(command, arguments)))
+    return json.loads(workspace.kubectl(*_command(command, arguments)))
+
+
+@contextmanager
+def busy_agent(workspace: Workspace, command: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    """Begun before the body runs; what the agent gets is there after it."""
+    kubectl = str(Path(sys.executable).parent / "kubectl")
+    where = [f"--kubeconfig={workspace.target.kubeconfig}", "-n", workspace.namespace]
+    answer: dict[str, Any] = {}
+    with subprocess.Popen(
+        [kubectl, *where, *_command(command, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        first = process.stderr.readline()
+        assert "begun" in first, first + process.stderr.read()
+        yield answer
+        said, _ = process.communicate(timeout=120)
+    answer.update(json.loads(said))
+
+
+def _command(command: str, arguments: Any) -> list[str]:
+    return ["exec", AGENT, "--", "python", "/scripts/agent.py", command, json.dumps(arguments)]
 
 
 def call(workspace: Workspace, name: str, **arguments: Any) -> Any:
@@ -128,8 +148,3 @@ def kill_embedder(workspace: Workspace) -> None:
     where = ("-n", "flagscale-system", "exec", "deployment/flagscale-matcher", "--")
     killed = workspace.target.kubectl(*where, "python", "-c", code).stdout
     assert killed.strip(), "no embedder ran"
-
-
-def now_s() -> float:
-    """Seconds since 1970, as the pods of this machine count them."""
-    return time.time()
