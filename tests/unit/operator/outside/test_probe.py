@@ -113,6 +113,12 @@ async def test_loopback_is_forbidden_in_a_cluster() -> None:
     assert (found.answers, found.reason) == (False, "ForbiddenAddress")
 
 
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost"])
+async def test_other_spellings_of_loopback_are_forbidden_too(host: str) -> None:
+    found = await look(f"http://{host}:1/", Egress(AddressPolicy(), internal=(host,)))
+    assert (found.answers, found.reason) == (False, "ForbiddenAddress")
+
+
 async def test_a_name_that_resolves_to_a_forbidden_address_is_not_connected_to() -> None:
     seen = Seen()
 
