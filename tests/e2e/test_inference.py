@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.services import ask, conditions, ready, submit, wait
+from support.services import ask, complete, conditions, ready, submit, wait
 from support.workspace import Status, Workspace, tiny_trainer
 
 ENGINES = "app.kubernetes.io/component=engine,flagscale.dev/inferenceservice"
@@ -113,6 +113,16 @@ def test_a_deleted_engine_pod_comes_back_and_answers(workspace: Workspace, serve
     again = wait(workspace, "tiny", ready)
 
     assert ask(workspace, again)["usage"]["completion_tokens"] > 0
+
+
+def test_sglang_answers_from_pods(workspace: Workspace, served: Status) -> None:
+    engine = {"name": "sglang", "contextLength": 128, "kvCacheTokens": 2048, "maxConcurrency": 4}
+    submit(workspace, "sglang", model=FROM_JOB, engine=engine, runtime="pods")
+
+    status = wait(workspace, "sglang", ready)
+
+    assert complete(workspace, status)["usage"]["completion_tokens"] > 0
+    assert status["model"]["digest"] == served["model"]["digest"]
 
 
 @pytest.fixture(scope="module")

@@ -136,3 +136,15 @@ def test_vllm_answers_through_a_ray_service(workspace: Workspace, trained: Statu
 
     assert answers(workspace, status)
     assert status["model"]["digest"] == trained["artifact"]["digest"]
+
+
+def test_sglang_answers_through_a_ray_service(workspace: Workspace, trained: Status) -> None:
+    gone = ("--cascade=foreground", "--timeout=180s", "--ignore-not-found")
+    workspace.kubectl("delete", "isvc", "vllm", *gone)
+    engine = {"name": "sglang", "contextLength": 128, "kvCacheTokens": 2048, "maxConcurrency": 4}
+    submit(workspace, "sglang", engine=engine)
+
+    status = wait(workspace, "sglang", ready)
+
+    assert answers(workspace, status)
+    assert status["model"]["digest"] == trained["artifact"]["digest"]

@@ -20,7 +20,7 @@ from perf.bare_ray_service import APPLICATION, bare_ray_service
 from perf.operator_process import count_requests
 from perf.ranges import report
 from perf.serving_phases import PHASES, PodWatch, phases, told
-from support.demo.install import RELEASE_NAMESPACE, install_charts
+from support.demo.install import INSTALLED, RELEASE_NAMESPACE, install_charts
 from support.demo.target import build_images, find_target
 from support.kube_wait import wait_for
 from support.workspace import Workspace
@@ -170,7 +170,7 @@ PARTS: tuple[Callable[[Stage], Figures], ...] = (ready_figures, scale_figures, i
 def main() -> int:
     """The exit code: 1 when a figure is out of its range."""
     target = find_target()
-    images = build_images("operator", "trainer", "serving", "llamacpp", "corpus")
+    images = build_images(*INSTALLED, "corpus")
     install_charts(target, images)
     stage = Stage(Workspace(target, NAMESPACE, images), images["serving"])
     stage.workspace.create()

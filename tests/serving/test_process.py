@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -78,6 +79,29 @@ async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -
     assert len(vectors.data) == 2
     assert len(engines) == 2
     assert not any(engine.is_running() for engine in engines)
+
+
+async def test_how_long_an_engine_has_been_loading_is_told_until_it_is_ready(
+    tmp_path: Path,
+) -> None:
+    engine = CONFIG["engine"] | {"extraArgs": {"startup-s": 12}}
+    serve = await ServeProcess.start(
+        tmp_path, CONFIG | {"engine": engine, "processes": {"count": 1}}
+    )
+    await serve.until("ready at")
+    serve.process.send_signal(signal.SIGTERM)
+
+    assert await serve.end() == 0
+    said = [line.removeprefix("[serve] ") for line in serve.said]
+    (begun,) = [n for n, line in enumerate(said) if line == "sim: loading /tmp"]
+    (ready,) = [n for n, line in enumerate(said) if line.startswith("simulator-0: ready after ")]
+    told = [line for line in said if line.startswith("simulator-0: loading, ")]
+    # Each with the engine's newest words, and nothing between them and the door.
+    seconds = [re.match(r"simulator-0: loading, (\d+) s: simulator: sim on ", t) for t in told]
+    assert [int(s[1]) for s in seconds if s] == [5, 10]
+    assert said[begun + 1 : ready] == told
+    assert said[ready + 1].startswith("sim: ready at ")
+    assert len(said) == len(set(said))
 
 
 async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ class Deployment:
                 healthy_at = self.now()
                 await generate_one(replica, probe, timeout_s=timeout_s)
         except TimeoutError:
-            last = last_words(engine.tail)
+            last = last_words(engine.output.tail)
             return f"engine: no token within {timeout_s:g} s; its last lines:\n{last}"
         except (FirstTokenError, UpstreamError) as error:
             return str(error)
@@ -147,5 +147,5 @@ class Deployment:
     async def _tell(self, engine: EngineProcess, name: str, started_at: float) -> None:
         while True:
             await asyncio.sleep(TELL_INTERVAL_S)
-            last = engine.tail[-1] if engine.tail else "nothing said yet"
+            last = engine.output.newest or "nothing said yet"
             _log.info("%s: loading, %.0f s: %.160s", name, self.now() - started_at, last)

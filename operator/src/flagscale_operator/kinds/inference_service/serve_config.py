@@ -25,8 +25,10 @@ KEYS_FILE: Final = "keys.json"
 START_TIMEOUT_S: Final = 600
 RESTARTS: Final = 1
 """Engine restarts within one pod in ten minutes; then the pod ends, and Kubernetes goes on."""
-ENVIRONMENTS: Final = MappingProxyType({"vllm": "/opt/engines/vllm/bin/python"})
-"""Engines that the serving image has in an environment of their own."""
+ENVIRONMENTS: Final = MappingProxyType(
+    {name: f"/opt/engines/{name}/bin/python" for name in ("vllm", "sglang")}
+)
+"""Engines that an image has in an environment of their own."""
 PRE_STOP_S: Final = 5
 """How long a pod that is to end serves on, until nobody sends to it any more."""
 ENGINE_STOP_S: Final = 20
