@@ -8,6 +8,11 @@ app.kubernetes.io/name: flagscale
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: matcher
 {{- end }}
+{{- define "flagscale.redis.selector" -}}
+app.kubernetes.io/name: flagscale
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: redis
+{{- end }}
 {{- define "flagscale.common" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -19,5 +24,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 {{- define "flagscale.matcher.labels" -}}
 {{ include "flagscale.matcher.selector" . }}
+{{ include "flagscale.common" . }}
+{{- end }}
+{{- define "flagscale.redis.labels" -}}
+{{ include "flagscale.redis.selector" . }}
 {{ include "flagscale.common" . }}
 {{- end }}

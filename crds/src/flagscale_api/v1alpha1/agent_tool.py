@@ -96,7 +96,9 @@ class AgentToolSpec(CallSettings):
         default=None, description=f"A tool of an MCP server. {_AT_MOST_ONE}"
     )
     agent: AgentEndpoint | None = Field(
-        default=None, description=f"An agent that speaks A2A. {_AT_MOST_ONE}"
+        default=None,
+        description="An agent that speaks A2A; a call hands its arguments over as a task: one "
+        f"text alone as text, anything else as data. {_AT_MOST_ONE}",
     )
     idempotent: bool = Field(
         default=False,
