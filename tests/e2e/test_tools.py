@@ -86,6 +86,26 @@ def test_an_agent_finds_and_calls_an_mcp_tool(tools: Workspace) -> None:
     assert (answer["is_error"], answer["text"]) == (False, "42")
 
 
+def test_the_tools_of_a_server_become_agenttools_and_go_with_it(tools: Workspace) -> None:
+    host = f"tools.{tools.namespace}.svc"
+
+    def listed() -> str:
+        return tools.kubectl("get", "agenttools")
+
+    source = {
+        "apiVersion": "flagscale.dev/v1alpha1",
+        "kind": "AgentToolSource",
+        "metadata": {"name": "sums"},
+        "spec": {"mcp": {"url": f"http://{host}:8001/mcp"}, "egress": {"internalHosts": [host]}},
+    }
+    tools.apply(source)
+    wait_for(listed, lambda names: "sums-add" in names, timeout_s=60)
+    wait_tool(tools, "sums-add", lambda body: conditions(body).get("Ready") == "True")
+    assert call(tools, "sums-add", a=20, b=22)["text"] == "42"
+    tools.kubectl("delete", "agenttoolsource", "sums")
+    wait_for(listed, lambda names: "sums-add" not in names, timeout_s=60)
+
+
 def test_calls_are_counted_in_the_status(tools: Workspace) -> None:
     call(tools, "add", a=1, b=2)
     wait_tool(tools, "add", lambda body: body.get("status", {}).get("calls", 0) >= 2)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
-from flagscale_api.v1alpha1.agent_tool_source import AgentToolSourceStatus
+from flagscale_api.v1alpha1.agent_tool_source import AgentToolSourceStatus, SkippedTool
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.store import Manifest, object_key
 from flagscale_operator.controller.view import ClusterView
@@ -31,6 +31,7 @@ from flagscale_operator.outside.remote_tools import Listing
 from flagscale_operator.outside.source_listing import Offer
 
 REFUSED: Final = (400, 422)
+AT_ONCE: Final = 16
 
 
 class Listings(Protocol):
@@ -122,21 +123,30 @@ class AgentToolSourceReconciler:
 
     async def _apply(self, planned: SourcePlan) -> SourcePlan:
         """What was done: an AgentTool that the API server refuses is left out, and told."""
-        refused = []
-        for manifest in planned.apply:
-            try:
-                applied = await self._kube.apply(AGENT_TOOL, manifest, force=True)
-            except ApiError as error:
-                if error.status not in REFUSED:
-                    raise
-                refused.append(skip(manifest["spec"]["name"], error.message))
-                continue
-            self._view.keep(AGENT_TOOL, applied)
+        refused: list[SkippedTool] = []
+        for start in range(0, len(planned.apply), AT_ONCE):
+            batch = planned.apply[start : start + AT_ONCE]
+            done = await asyncio.gather(*map(self._apply_one, batch), return_exceptions=True)
+            for one in done:
+                if isinstance(one, BaseException):
+                    raise one
+                if one is not None:
+                    refused.append(one)
         return replace(
             planned,
             skipped=(*planned.skipped, *refused),
             tools=planned.tools - len(refused),
         )
+
+    async def _apply_one(self, manifest: Manifest) -> SkippedTool | None:
+        try:
+            applied = await self._kube.apply(AGENT_TOOL, manifest, force=True)
+        except ApiError as error:
+            if error.status not in REFUSED:
+                raise
+            return skip(manifest["spec"]["name"], error.message)
+        self._view.keep(AGENT_TOOL, applied)
+        return None
 
     async def _delete(self, source: SourceView, planned: SourcePlan) -> None:
         stored = self._stored(source)
