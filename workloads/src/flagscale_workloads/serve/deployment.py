@@ -130,7 +130,7 @@ class Deployment:
                 await await_health(replica, self.adapter.health_path)
                 await generate_one(replica, probe, timeout_s=timeout_s)
         except TimeoutError:
-            last = "\n".join(engine.output.tail)
+            last = "\n".join(engine.tail)
             return f"engine: no token within {timeout_s:g} s; its last lines:\n{last}"
         except (FirstTokenError, UpstreamError) as error:
             return str(error)

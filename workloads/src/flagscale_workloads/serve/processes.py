@@ -82,6 +82,11 @@ class EngineProcess:
             on_line(line)
 
     @property
+    def tail(self) -> deque[str]:
+        """The last lines of its log."""
+        return self.output.tail
+
+    @property
     def running(self) -> bool:
         """Whether it has not ended."""
         return self.process.returncode is None
@@ -93,7 +98,7 @@ class EngineProcess:
         if self._reader:
             await asyncio.wait({self._reader}, timeout=1.0)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        last = "\n".join(self.output.tail)
+        last = "\n".join(self.tail)
         return f"engine: ended with {how}; its last lines:\n{last}"
 
     async def stop(self, *, grace_s: float) -> None:
