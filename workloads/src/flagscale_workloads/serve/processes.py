@@ -13,6 +13,7 @@ from typing import Final
 
 from flagscale_workloads.backends.adapter import Launch
 from flagscale_workloads.serve.engine_output import EngineOutput
+from flagscale_workloads.serve.last_words import last_words
 
 _log = logging.getLogger(__name__)
 BUDGET_WINDOW_S: Final = 600.0
@@ -82,11 +83,6 @@ class EngineProcess:
             on_line(line)
 
     @property
-    def tail(self) -> deque[str]:
-        """The last lines of its log."""
-        return self.output.tail
-
-    @property
     def running(self) -> bool:
         """Whether it has not ended."""
         return self.process.returncode is None
@@ -98,8 +94,7 @@ class EngineProcess:
         if self._reader:
             await asyncio.wait({self._reader}, timeout=1.0)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        last = "\n".join(self.tail)
-        return f"engine: ended with {how}; its last lines:\n{last}"
+        return f"engine: ended with {how}; its last lines:\n{last_words(self.output.tail)}"
 
     async def stop(self, *, grace_s: float) -> None:
         """SIGTERM, and SIGKILL for the whole group after the grace."""

@@ -44,7 +44,7 @@ def drain_s(service: ServiceView) -> int:
 def engine_config(service: ServiceView, source: ModelSource, revision: str) -> ServeConfig:
     """One engine behind a door of its own, which its gateway alone is to use."""
     return ServeConfig(
-        model=_model(service, source, revision),
+        model=_model(service, source, revision, source.digest),
         engine=service.spec.engine,
         routing=RoutingSpec(policy="roundRobin"),
         processes=EngineProcesses(
@@ -78,9 +78,11 @@ def gateway_config(service: ServiceView, source: ModelSource, report_url: str) -
     )
 
 
-def _model(service: ServiceView, source: ModelSource, revision: str) -> ServedModel:
+def _model(
+    service: ServiceView, source: ModelSource, revision: str, digest: str | None = None
+) -> ServedModel:
     path = source.path(service.spec.model.file)
-    return ServedModel(name=service.served_name, path=path, revision=revision)
+    return ServedModel(name=service.served_name, path=path, revision=revision, digest=digest)
 
 
 def _door(service: ServiceView) -> GatewaySpec:
