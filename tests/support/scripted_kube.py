@@ -121,6 +121,8 @@ class ScriptedKube:
                     await self._changed.wait()
 
     async def _read(self, request: Request) -> Response:
+        if self.down:
+            return _status(503, "down")
         found = self.objects.get((request.path_params["namespace"], request.path_params["name"]))
         return JSONResponse(found) if found else _status(404, "not found")
 

@@ -1,7 +1,10 @@
 """The running service over REST."""
 
+import asyncio
 import json
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,9 @@ from flagscale_workloads.agent.service.settings import parse
 from support.tool_service import agent_tool
 
 from .conftest import Running
+
+# A tool of that name need not be there, so a request that fits the document may be refused.
+LEFT_OUT = "positive_data_acceptance"
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -153,6 +159,33 @@ async def test_what_is_no_request_is_refused_in_words(
     assert answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "evil.example.org"}, {"origin": "https://evil.example.org"}, {"origin": "null"}],
+)
+@pytest.mark.parametrize("path", ["/v1/tools/team/weather:call", "/mcp"])
+async def test_a_web_page_does_not_get_in(
+    running: Running, path: str, headers: dict[str, str]
+) -> None:
+    before = len(running.seen.requests)
+    async with running.service.client(headers=headers) as client:
+        answer = await client.post(path, json={"arguments": {"city": "Rome"}})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden_origin")
+    assert len(running.seen.requests) == before
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(running: Running) -> None:
+    host, port = running.service.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /v1/tools:match HTTP/1.1\r\nhost: {host}\r\ncontent-length: 5\r\n\r\n"
+    writer.write(head.encode() + b"{")
+    async with asyncio.timeout(20):
+        answer = await reader.read(4096)
+    assert answer.startswith(b"HTTP/1.1 408")
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_the_openapi_document_is_valid_and_names_every_path(running: Running) -> None:
     async with running.service.client() as client:
         document = (await client.get("/openapi.json")).json()
@@ -182,3 +215,20 @@ async def test_the_operator_gets_the_index_and_nothing_when_it_is_the_same(
         again = await client.get("/v1/index", headers={"if-none-match": first.headers["etag"]})
     assert "tools" in first.json()
     assert again.status_code == 304
+
+
+async def test_generated_requests_get_the_answers_that_the_document_promises(
+    running: Running,
+) -> None:
+    """Statuses, content types and schemas, for valid and invalid data."""
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).parent / "schemathesis"), "run"),
+        f"{running.service.url}/openapi.json",
+        *("--max-examples", os.environ.get("FUZZ_EXAMPLES", "15")),
+        *("--seed", "1", "--no-color", "--exclude-checks", LEFT_OUT),
+        cwd=running.service.folder.parent,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()

@@ -35,14 +35,18 @@ async def ask(tool: str, arguments: Any) -> Any:
 
 
 async def until_gone(asked: Any) -> Any:
-    """When a tool is no longer among the hits, in seconds since 1970."""
+    """When a tool that was found is no longer among the hits, in seconds since 1970."""
+    found = False
     async with http() as client:
         while True:
             body = {"query": asked["query"], "k": 20, "min_confidence": 0}
             answer = await client.post("/v1/tools:match", json=body)
-            names = [one["name"] for one in answer.json()["tools"]]
-            if asked["name"] not in names:
+            there = asked["name"] in [one["name"] for one in answer.json()["tools"]]
+            if found and not there:
                 return {"at": time.time()}
+            if there and not found:
+                found = True
+                print("begun", file=sys.stderr, flush=True)
             await asyncio.sleep(0.02)
 
 
@@ -64,7 +68,7 @@ async def load(asked: Any) -> Any:
                 else:
                     failed.append(answer.text[:200])
 
-    print("loading", file=sys.stderr, flush=True)
+    print("begun", file=sys.stderr, flush=True)
     await asyncio.gather(*(search(worker) for worker in range(4)))
     return {"tiers": dict(tiers), "failed": failed}
 

@@ -117,6 +117,13 @@ class SkippedTool(StatusModel):
     message: str = Field(description="What is wrong with it.")
 
 
+class RemovedTool(StatusModel):
+    """A tool that the server had once."""
+
+    name: str = Field(description="metadata.name of its AgentTool.")
+    pinned_digest: str = Field(description="What it was held to, and is when it comes back.")
+
+
 class AgentToolSourceStatus(StatusModel):
     """Observed state, written by the operator only."""
 
@@ -134,6 +141,11 @@ class AgentToolSourceStatus(StatusModel):
     tools: int | None = Field(default=None, description="AgentTools that it has.")
     skipped: list[SkippedTool] = Field(
         default_factory=list, description="Tools that could not be taken, 16 at most."
+    )
+    removed: list[RemovedTool] = Field(
+        default_factory=list,
+        description="Tools that were removed, the newest last, 256 at most: one that comes back "
+        "changed is not taken for a new one.",
     )
 
 

@@ -64,6 +64,24 @@ def make_reconcile(
         context=training_context(settings, ca_pem),
         clock=clock,
     )
+    return _by_kind(
+        {
+            TRAIN_JOB.kind: train_jobs.reconcile,
+            **_service_reconcile(settings, kube, view, load, events, ca_pem, clock),
+            **_tool_reconciles(kube, view, outside, events, clock),
+        }
+    )
+
+
+def _service_reconcile(
+    settings: Settings,
+    kube: KubeHttp,
+    view: ClusterView,
+    load: LoadSource,
+    events: EventRecorder,
+    ca_pem: str,
+    clock: Clock,
+) -> dict[str, Reconcile]:
     services = InferenceServiceReconciler(
         kube=kube.managing_as(field_manager(INFERENCE_SERVICE)),
         view=view,
@@ -72,6 +90,12 @@ def make_reconcile(
         context=serving_context(settings, ca_pem),
         clock=clock,
     )
+    return {INFERENCE_SERVICE.kind: services.reconcile}
+
+
+def _tool_reconciles(
+    kube: KubeHttp, view: ClusterView, outside: Outside, events: EventRecorder, clock: Clock
+) -> dict[str, Reconcile]:
     tools = AgentToolReconciler(
         kube=kube.managing_as(field_manager(AGENT_TOOL)),
         view=view,
@@ -87,14 +111,7 @@ def make_reconcile(
         events=events,
         clock=clock,
     )
-    return _by_kind(
-        {
-            TRAIN_JOB.kind: train_jobs.reconcile,
-            INFERENCE_SERVICE.kind: services.reconcile,
-            AGENT_TOOL.kind: tools.reconcile,
-            AGENT_TOOL_SOURCE.kind: sources.reconcile,
-        }
-    )
+    return {AGENT_TOOL.kind: tools.reconcile, AGENT_TOOL_SOURCE.kind: sources.reconcile}
 
 
 def _by_kind(reconciles: Mapping[str, Reconcile]) -> Reconcile:

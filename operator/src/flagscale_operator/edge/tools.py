@@ -66,6 +66,8 @@ def make_outside(settings: Settings, kube: Kube, view: ClusterView, queue: Keyed
     lister = SourceLister(kube, policy)
     return Outside(
         probes=Inquiries(look, name="probe", pace_s=probe_pace_s, wake=queue.add),
-        listings=Inquiries(lister.ask, name="listing", pace_s=pace_s, wake=queue.add),
+        listings=Inquiries(
+            lister.ask, name="listing", pace_s=pace_s, wake=queue.add, follow=lister.follow
+        ),
         index=MatcherIndex(settings.matcher_url, indexed),
     )

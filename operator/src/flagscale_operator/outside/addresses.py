@@ -1,13 +1,16 @@
 """Names to addresses that may be connected to."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Final, Protocol
 
 from flagscale_api.runtime.egress import Address, AddressPolicy, ForbiddenAddressError, literal
+
+_NUMERIC: Final = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$", re.IGNORECASE)
 
 
 @dataclass
@@ -47,6 +50,10 @@ class Egress:
     async def addresses(self, host: str, port: int) -> list[Address]:
         """Checked addresses of a host. Raises OutsideError."""
         known = literal(host)
+        if known is None and _NUMERIC.search(host):
+            # Every library reads these as another address, or none.
+            told = f"{host}: is no address in its usual form; write it as 192.0.2.1"
+            raise OutsideError("ForbiddenAddress", told)
         try:
             found = [known] if known else await self.resolver(host, port)
             self.policy.check(host, found, self.internal)

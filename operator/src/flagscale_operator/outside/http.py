@@ -63,6 +63,7 @@ async def request(
     Raises:
         OutsideError: forbidden, unreachable, too slow or too large.
     """
+    # aiohttp connects to a literal address without asking its resolver.
     await check(url, egress)
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     connector = aiohttp.TCPConnector(
@@ -88,10 +89,7 @@ async def request(
 
 
 async def check(url: str, egress: Egress) -> None:
-    """Whether a URL may be asked: http or https, at an allowed address. Raises OutsideError.
-
-    aiohttp connects to a literal address without asking its resolver, so it is checked here.
-    """
+    """Whether a URL may be asked: http or https, at an allowed address. Raises OutsideError."""
     parts = urlsplit(url)
     if parts.scheme not in PORTS or not parts.hostname:
         raise OutsideError("ForbiddenAddress", f"{url[:200]}: only http and https are spoken")

@@ -4,15 +4,22 @@ Reconciles never wait for a server: they read the newest answer. Tools that shar
 its answer.
 """
 
+import asyncio
+import functools
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import Any, Final, Generic, TypeVar
 
 from flagscale_operator.controller.queue import Key, KeyedQueue
 from flagscale_operator.controller.runner import ReconcileObserver, run_workers
 
 Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
+NEWS_S: Final = 1.0
+FOLLOWERS: Final = 64
+"""Connections that are held open; what is beyond is asked at its pace only."""
+Follow = Callable[[Q, Callable[[], None]], Coroutine[Any, Any, None]]
+"""Calls back when a question may have another answer; ends when it can't tell. Must not raise."""
 
 
 class Inquiries(Generic[Q, A]):
@@ -25,15 +32,19 @@ class Inquiries(Generic[Q, A]):
         name: str,
         pace_s: Callable[[Q, A, int], float],
         wake: Callable[[Key], None],
+        follow: Follow[Q] | None = None,
     ) -> None:
         """`ask` must not raise.
 
         `pace_s` tells when to ask again, from question, answer and how often it came in a row.
+        `follow` tells of news in between, where it can.
         """
         self._ask = ask
         self._name = name
         self._pace_s = pace_s
         self._wake = wake
+        self._follow = follow
+        self._followers: dict[Q, asyncio.Task[None]] = {}
         self._queue = KeyedQueue()
         self._questions: dict[Key, Q] = {}
         self._keys: dict[Q, Key] = {}
@@ -56,12 +67,6 @@ class Inquiries(Generic[Q, A]):
         known = self._answers.get(question)
         return known[0] if known else None
 
-    def ask_again(self, who: Key) -> None:
-        """Ask now what `who` is interested in."""
-        question = self._asked_by.get(who)
-        if question is not None:
-            self._queue.add(self._keys[question])
-
     def forget(self, who: Key) -> None:
         """`who` is not interested any more; what nobody is interested in is not asked."""
         question = self._asked_by.pop(who, None)
@@ -72,10 +77,16 @@ class Inquiries(Generic[Q, A]):
             del self._interested[question]
             self._questions.pop(self._keys.pop(question))
             self._answers.pop(question, None)
+            if follower := self._followers.pop(question, None):
+                follower.cancel()
 
     async def run(self, *, workers: int, observer: ReconcileObserver) -> None:
         """Ask until cancelled."""
-        await run_workers(self._queue, self._look, workers=workers, observer=observer)
+        try:
+            await run_workers(self._queue, self._look, workers=workers, observer=observer)
+        finally:
+            for follower in self._followers.values():
+                follower.cancel()
 
     async def _look(self, key: Key) -> float | None:
         question = self._questions.get(key)
@@ -91,4 +102,15 @@ class Inquiries(Generic[Q, A]):
         if not same:
             for who in self._interested[question]:
                 self._wake(who)
+        self._follow_up(question, key)
         return self._pace_s(question, answer, times)
+
+    def _follow_up(self, question: Q, key: Key) -> None:
+        """Have it told when the answer may be another one; a lost follower is replaced."""
+        follower = self._followers.get(question)
+        if self._follow is None or (follower and not follower.done()):
+            return
+        if follower or len(self._followers) < FOLLOWERS:
+            # Not at once: a server that tells of a change every moment is not asked as often.
+            soon = functools.partial(self._queue.add_after, key, NEWS_S)
+            self._followers[question] = asyncio.create_task(self._follow(question, soon))

@@ -26,6 +26,10 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
         self._inner = httpx2.AsyncHTTPTransport(verify=_trust(), trust_env=False, limits=limits)
         self.problem: OutsideError | None = None
         """What was refused: the client does not always pass an exception on."""
+        self.status = 0
+        """Of the newest answer, which the client does not tell either."""
+        self.location = ""
+        """Where that answer redirects to."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Resolve, check, send. Raises OutsideError."""
@@ -34,6 +38,8 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
         except OutsideError as error:
             self.problem = error
             raise
+        self.status = response.status_code
+        self.location = response.headers.get("location", "")
         stream = response.stream
         if isinstance(stream, httpx2.AsyncByteStream):
             response.stream = _Limited(stream, self)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Final
@@ -16,7 +17,7 @@ from flagscale_operator.outside.remote_tools import Listing
 
 DOCUMENT_BYTES: Final = 4 << 20
 TIMEOUT_S: Final = 60.0
-FIRST_RETRY_S: Final = 10.0
+FIRST_RETRY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,20 @@ class SourceLister:
             return Listing(reason=error.reason, message=error.message)
         except (ApiError, TransientError) as error:
             return Listing(reason="ClusterUnavailable", message=f"the API server: {error}")
+
+    async def follow(self, offer: Offer, on_change: Callable[[], None]) -> None:
+        """Call back when an MCP server says that its tools have changed."""
+        if not offer.mcp_url:
+            return
+        try:
+            headers = await self._headers(offer)
+        except (OutsideError, ApiError, TransientError):
+            return
+        mcp = await asyncio.to_thread(_mcp_client)
+        egress = Egress(self._policy, offer.internal)
+        await mcp.follow_mcp_tools(
+            offer.mcp_url, headers=headers, egress=egress, on_change=on_change
+        )
 
     async def _list(self, offer: Offer) -> Listing:
         egress = Egress(self._policy, offer.internal)

@@ -139,6 +139,12 @@ def test_approval_lasts_until_the_next_change_and_outlives_its_field() -> None:
     assert told(status)["SchemaDrifted"] == ("True", "Changed")
 
 
+def test_a_tool_that_comes_back_changed_is_not_taken_for_a_new_one() -> None:
+    facts = replace(GOOD, earlier_pin=f"sha256:{'0' * 64}")
+    assert told(tool_status(view(sourced=True), facts, at(0)))["SchemaDrifted"][0] == "True"
+    assert told(tool_status(view(), facts, at(0)))["SchemaDrifted"] == ("False", "NotPinned")
+
+
 def test_a_tool_of_a_user_is_held_to_an_approval_alone() -> None:
     tool = after(view())
     changed = replace(view(description="Other."), status=tool.status)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Protocol
 
+from flagscale_api import keys
 from flagscale_api.v1alpha1.agent_tool_status import AgentToolStatus
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.store import Manifest
@@ -104,11 +105,18 @@ class AgentToolReconciler:
         oldest = min(same, key=age_rank, default=body)["metadata"]["name"]
         return ToolFacts(
             rival=oldest if oldest != tool.name else None,
+            earlier_pin=self._earlier_pin(body, tool),
             needs_probe=target is not None,
             probe=self._probes.newest(key, target) if target else None,
             has_matcher=bool(self._indexes.url),
             indexed=self._indexes.of(tool.uid, tool.generation),
         )
+
+    def _earlier_pin(self, body: Manifest, tool: ToolView) -> str | None:
+        name = (body["metadata"].get("labels") or {}).get(keys.TOOL_SOURCE_LABEL, "")
+        source = self._view.tool_sources.get((tool.namespace, name)) or {}
+        removed = (source.get("status") or {}).get("removed") or ()
+        return next((one["pinnedDigest"] for one in removed if one["name"] == tool.name), None)
 
     async def _write(
         self, body: Manifest, before: AgentToolStatus, status: AgentToolStatus

@@ -26,6 +26,8 @@ class ToolFacts:
 
     rival: str | None = None
     """An older AgentTool that agents know by the same name."""
+    earlier_pin: str | None = None
+    """What the source remembers of a tool of this name that it had before."""
     needs_probe: bool = False
     probe: Probe | None = None
     """None: not looked at since the operator started."""
@@ -39,7 +41,7 @@ def tool_status(tool: ToolView, facts: ToolFacts, now: datetime) -> AgentToolSta
     fault = fault_in(tool.spec.parameters)
     digest = None if fault else schema_digest(tool.spec, tool.called)
     accepted = _accepted(tool, facts, fault)
-    pinned = _pinned(tool, digest)
+    pinned = _pinned(tool, digest, facts.earlier_pin)
     verdicts = [
         accepted,
         _drifted(tool, digest, pinned),
@@ -75,9 +77,9 @@ def invalid_status(
     )
 
 
-def _pinned(tool: ToolView, digest: str | None) -> str | None:
+def _pinned(tool: ToolView, digest: str | None, earlier: str | None) -> str | None:
     """What a tool of a source is held to: as it was first, or as it was approved last."""
-    known = tool.status.pinned_digest
+    known = tool.status.pinned_digest or (earlier if tool.sourced else None)
     approved = digest is not None and tool.spec.approved_schema_digest == digest
     return digest if tool.sourced and (known is None or approved) else known
 

@@ -6,7 +6,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from flagscale_api import keys
-from flagscale_api.v1alpha1.agent_tool_source import AgentToolSourceStatus, SkippedTool
+from flagscale_api.v1alpha1.agent_tool_source import (
+    AgentToolSourceStatus,
+    RemovedTool,
+    SkippedTool,
+)
 from flagscale_operator.kinds.agent_tool_source.render import Rendered, skip
 from flagscale_operator.kinds.agent_tool_source.view import SourceView
 from flagscale_operator.kinds.conditions import Verdict, find_condition, update_conditions
@@ -15,6 +19,7 @@ from flagscale_operator.outside.remote_tools import Listing
 
 Manifest = dict[str, Any]
 SKIPPED_SHOWN: Final = 16
+REMEMBERED: Final = 256
 SERVER_CHARACTERS: Final = 128
 
 
@@ -27,6 +32,8 @@ class SourcePlan:
     skipped: tuple[SkippedTool, ...]
     tools: int
     """AgentTools that there are once it is done."""
+    removed: tuple[RemovedTool, ...] = ()
+    """Those to delete that were held to something."""
 
 
 def plan(
@@ -42,6 +49,11 @@ def plan(
         delete=tuple(sorted(set(stored) - set(ours))),
         skipped=(*rendered.skipped, *conflicts),
         tools=len(ours),
+        removed=tuple(
+            RemovedTool(name=name, pinned_digest=digest)
+            for name in sorted(set(stored) - set(ours))
+            if (digest := (stored[name].get("status") or {}).get("pinnedDigest"))
+        ),
     )
 
 
@@ -68,7 +80,17 @@ def synced_status(
         server=server or None,
         tools=done.tools,
         skipped=list(done.skipped[:SKIPPED_SHOWN]),
+        removed=_remembered(source.status.removed, done.removed),
     )
+
+
+def _remembered(before: list[RemovedTool], now: tuple[RemovedTool, ...]) -> list[RemovedTool]:
+    """Each name once, as it was removed last."""
+    known = {one.name: one for one in before}
+    for one in now:
+        known.pop(one.name, None)
+        known[one.name] = one
+    return list(known.values())[-REMEMBERED:]
 
 
 def _degraded(done: SourcePlan) -> Verdict:

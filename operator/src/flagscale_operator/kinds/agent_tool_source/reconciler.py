@@ -1,5 +1,6 @@
 """The shell around the pure plan of a source: read the view, carry out the plan, tell."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -7,7 +8,7 @@ from typing import Final, Protocol
 
 from flagscale_api.v1alpha1.agent_tool_source import AgentToolSourceStatus
 from flagscale_operator.controller.queue import Key
-from flagscale_operator.controller.store import Manifest
+from flagscale_operator.controller.store import Manifest, object_key
 from flagscale_operator.controller.view import ClusterView
 from flagscale_operator.errors import ApiError, InvalidSpecError
 from flagscale_operator.kinds.agent_tool_source.plan import (
@@ -16,7 +17,7 @@ from flagscale_operator.kinds.agent_tool_source.plan import (
     plan,
     synced_status,
 )
-from flagscale_operator.kinds.agent_tool_source.render import render_tools, skip
+from flagscale_operator.kinds.agent_tool_source.render import Rendered, render_tools, skip
 from flagscale_operator.kinds.agent_tool_source.view import (
     SourceView,
     offer_of,
@@ -58,6 +59,7 @@ class AgentToolSourceReconciler:
         self._view = view
         self._listings = listings
         self._clock = clock
+        self._rendered: dict[Key, tuple[tuple[str, int], Listing, Rendered]] = {}
         self._reporter = Reporter(
             kind=AGENT_TOOL_SOURCE,
             kube=kube,
@@ -71,12 +73,12 @@ class AgentToolSourceReconciler:
         """One pass; it is woken by news of the server, so it never asks to be run again."""
         body = self._view.tool_sources.get((key.namespace, key.name))
         if body is None or "deletionTimestamp" in body["metadata"]:
-            self._listings.forget(key)
+            self._forget(key)
             return None
         try:
             source = parse_agent_tool_source(body)
         except InvalidSpecError as error:
-            self._listings.forget(key)
+            self._forget(key)
             await self._block(body, "InvalidSpec", str(error))
             return None
         listing = self._listings.newest(key, offer_of(source))
@@ -86,13 +88,24 @@ class AgentToolSourceReconciler:
         if listing.failed:
             await self._block(body, listing.reason, listing.message)
             return None
-        done = await self._carry_out(source, self._plan(source, listing))
+        rendered = await self._render(key, source, listing)
+        done = await self._apply(self._plan(source, rendered))
         status = synced_status(source, listing, done, self._clock())
         await self._write(body, source.status, status)
+        # After the status, which remembers what they were held to.
+        await self._delete(source, done)
         return None
 
-    def _plan(self, source: SourceView, listing: Listing) -> SourcePlan:
-        rendered = render_tools(source, listing)
+    async def _render(self, key: Key, source: SourceView, listing: Listing) -> Rendered:
+        """Once for a listing: checking a thousand schemas takes most of a second."""
+        known = self._rendered.get(key)
+        if known and known[0] == (source.uid, source.generation) and known[1] is listing:
+            return known[2]
+        rendered = await asyncio.to_thread(render_tools, source, listing)
+        self._rendered[key] = ((source.uid, source.generation), listing, rendered)
+        return rendered
+
+    def _plan(self, source: SourceView, rendered: Rendered) -> SourcePlan:
         foreign = set()
         for name in rendered.tools:
             found = self._view.agent_tools.get((source.namespace, name))
@@ -102,13 +115,12 @@ class AgentToolSourceReconciler:
 
     def _stored(self, source: SourceView) -> dict[str, Manifest]:
         """AgentTools of this very source, not of an earlier one of its name."""
-        return {
-            body["metadata"]["name"]: body
-            for body in self._view.sourced_tools.owned_by((source.namespace, source.name))
-            if is_controlled(body, source.uid)
-        }
+        named = self._view.sourced_tools.owned_by((source.namespace, source.name))
+        # Their status is written to the other store first.
+        newest = [self._view.agent_tools.get(object_key(body)) or body for body in named]
+        return {b["metadata"]["name"]: b for b in newest if is_controlled(b, source.uid)}
 
-    async def _carry_out(self, source: SourceView, planned: SourcePlan) -> SourcePlan:
+    async def _apply(self, planned: SourcePlan) -> SourcePlan:
         """What was done: an AgentTool that the API server refuses is left out, and told."""
         refused = []
         for manifest in planned.apply:
@@ -120,17 +132,23 @@ class AgentToolSourceReconciler:
                 refused.append(skip(manifest["spec"]["name"], error.message))
                 continue
             self._view.keep(AGENT_TOOL, applied)
+        return replace(
+            planned,
+            skipped=(*planned.skipped, *refused),
+            tools=planned.tools - len(refused),
+        )
+
+    async def _delete(self, source: SourceView, planned: SourcePlan) -> None:
         stored = self._stored(source)
         for name in planned.delete:
             body = stored[name]
             uid = body["metadata"]["uid"]
             await self._kube.delete(AGENT_TOOL, source.namespace, name, uid=uid)
             self._view.drop(AGENT_TOOL, body)
-        return replace(
-            planned,
-            skipped=(*planned.skipped, *refused),
-            tools=planned.tools - len(refused),
-        )
+
+    def _forget(self, key: Key) -> None:
+        self._listings.forget(key)
+        self._rendered.pop(key, None)
 
     async def _block(self, body: Manifest, reason: str, message: str) -> None:
         before = AgentToolSourceStatus.model_validate(body.get("status") or {})

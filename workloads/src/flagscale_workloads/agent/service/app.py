@@ -41,7 +41,6 @@ class ServiceApp:
         entrance: Entrance,
         report: Callable[[], tuple[bytes, str]],
         *,
-        body_bytes: int,
         version: str,
     ) -> None:
         self._service = service
@@ -50,8 +49,7 @@ class ServiceApp:
         self._registry = registry
         self._entrance = entrance
         self._report = report
-        self._body_bytes = body_bytes
-        self._openapi = document(version)
+        self._openapi = document(version, tokens=not entrance.local)
 
     def application(
         self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -100,12 +98,12 @@ class ServiceApp:
 
     async def match(self, http: Request) -> Response:
         """POST /v1/tools:match."""
-        request = parsed(MatchRequest, await self._body(http))
+        request = parsed(MatchRequest, await http.body())
         return JSONResponse(await self._service.match(exchange_of(http), request))
 
     async def explain(self, http: Request) -> Response:
         """POST /v1/tools:explain."""
-        request = parsed(MatchRequest, await self._body(http))
+        request = parsed(MatchRequest, await http.body())
         return JSONResponse(await self._service.explain(exchange_of(http), request))
 
     async def describe(self, http: Request) -> Response:
@@ -133,19 +131,10 @@ class ServiceApp:
 
     async def call(self, http: Request) -> Response:
         """POST /v1/tools/{namespace}/{name}:call."""
-        body = parsed(CallBody, await self._body(http))
+        body = parsed(CallBody, await http.body())
         exchange = exchange_of(http)
         outcome = await self._service.call(exchange, *_named(http), body.arguments)
         return JSONResponse(_shown(outcome))
-
-    async def _body(self, http: Request) -> bytes:
-        body = b""
-        async for part in http.stream():
-            body += part
-            if len(body) > self._body_bytes:
-                message = f"body: at most {self._body_bytes} bytes, got more; send less"
-                raise ServiceError(413, "request_too_large", message)
-        return body
 
 
 def _named(http: Request) -> tuple[str, str]:

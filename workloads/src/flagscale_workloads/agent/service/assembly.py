@@ -100,9 +100,8 @@ class Assembly:
             self.mcp,
             self.readiness,
             registry,
-            Entrance(self.cluster.authenticator, self.admission),
+            self._make_entrance(),
             lambda: index_report(self.catalogue, self.feeder, environ.get("POD_NAME", "")),
-            body_bytes=settings.body_bytes,
             version=own_version,
         )
 
@@ -145,6 +144,10 @@ class Assembly:
             settings.match_timeout_s,
             ThreadPoolExecutor(THREADS, thread_name_prefix="match"),
         )
+
+    def _make_entrance(self) -> Entrance:
+        body_bytes, local = self._settings.body_bytes, self.cluster.api is None
+        return Entrance(self.cluster.authenticator, self.admission, body_bytes, local)
 
     def _make_calling(self) -> Calling:
         policy = AddressPolicy(loopback=self._settings.loopback_tools)

@@ -20,7 +20,7 @@ class CallsStatus:
 
     def __init__(self, api: KubeApi, tally: Tally, interval_s: float) -> None:
         self._api = api
-        self._tally = tally
+        self.tally = tally
         self._interval_s = interval_s
 
     async def run(self) -> None:
@@ -31,13 +31,13 @@ class CallsStatus:
 
     async def write(self) -> None:
         """Add what was counted."""
-        for (namespace, name), calls in self._tally.take().items():
+        for (namespace, name), calls in self.tally.take().items():
             try:
                 await self._add(namespace, name, calls)
             except KubeError as error:
                 if error.status == GONE:
                     continue
-                self._tally.give_back(namespace, name, calls)
+                self.tally.give_back(namespace, name, calls)
                 if error.status != CONFLICT:
                     _log.warning("status.calls of %s/%s: %s", namespace, name, error)
 

@@ -2,8 +2,10 @@
 
 from typing import Any, Final
 
+from flagscale_api.runtime.tool_index import INDEX_PATH
 from flagscale_workloads.agent.service.messages import CallBody, ListRequest, MatchRequest
 
+OPEN: Final = frozenset({"/ready", INDEX_PATH})
 _JSON: Final = "application/json"
 _TEXT: Final = {"type": "string"}
 _REFUSALS: Final = {
@@ -22,8 +24,8 @@ _REFUSALS: Final = {
 }
 
 
-def document(version: str) -> dict[str, Any]:
-    """OpenAPI 3.1."""
+def document(version: str, *, tokens: bool) -> dict[str, Any]:
+    """OpenAPI 3.1; `tokens` tells whether callers are asked for one."""
     named = [
         {"name": name, "in": "path", "required": True, "schema": _TEXT}
         for name in ("namespace", "name")
@@ -40,18 +42,22 @@ def document(version: str) -> dict[str, Any]:
             "post": _call("Call one tool", CallBody) | {"parameters": named}
         },
         "/v1/categories": {"get": _page("Categories and how many tools they have", [])},
-        "/v1/index": {"get": _page("Which generation of each tool can be found", [])},
-        "/ready": {"get": _page("Whether requests may come", [], secured=False)},
+        INDEX_PATH: {"get": _page("Which generation of each tool can be found", [])},
+        "/ready": {"get": _page("Whether requests may come", [])},
     }  # fmt: skip
-    return {
+    components: dict[str, Any] = {"schemas": {"Error": _error()}}
+    found = {
         "openapi": "3.1.0",
         "info": {"title": "FlagScale: tools for agents", "version": version},
         "paths": paths,
-        "components": {
-            "schemas": {"Error": _error()},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
+        "components": components,
     }
+    if tokens:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, methods in paths.items():
+            for operation in methods.values():
+                operation["security"] = [] if path in OPEN else [{"token": []}]
+    return found
 
 
 def _call(summary: str, body: type[MatchRequest | CallBody]) -> dict[str, Any]:
@@ -59,7 +65,7 @@ def _call(summary: str, body: type[MatchRequest | CallBody]) -> dict[str, Any]:
     return _page(summary, []) | {"requestBody": {"required": True, "content": content}}
 
 
-def _page(summary: str, parameters: list[Any], *, secured: bool = True) -> dict[str, Any]:
+def _page(summary: str, parameters: list[Any]) -> dict[str, Any]:
     error = {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
     good = {"description": "The answer.", "content": {_JSON: {"schema": {"type": "object"}}}}
     refusals = {code: {"description": why, "content": error} for code, why in _REFUSALS.items()}
@@ -67,7 +73,6 @@ def _page(summary: str, parameters: list[Any], *, secured: bool = True) -> dict[
         "summary": summary,
         "parameters": parameters,
         "responses": {"200": good, **refusals},
-        **({"security": [{"token": []}]} if secured else {}),
     }
 
 
