@@ -1,11 +1,14 @@
 """One real API server for the whole folder; every test has a namespace of its own."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from flagscale_operator.kube.budget import RequestBudget
+from flagscale_operator.kube.connection import load_connection
+from flagscale_operator.kube.http import KubeHttp
 from support.cluster import control_plane as planes
 from support.install import install_crds
 from support.kubectl import Kubectl
@@ -34,6 +37,19 @@ def kubectl(kubeconfig: Path) -> Kubectl:
 def crds(kubeconfig: Path) -> None:
     """TrainJob and PyTorchJob are served."""
     install_crds(kubeconfig)
+
+
+@pytest.fixture
+async def kube(kubeconfig: Path) -> AsyncIterator[KubeHttp]:
+    """The operator's own client."""
+    client = KubeHttp.open(
+        load_connection({"KUBECONFIG": str(kubeconfig)}),
+        field_manager="flagscale/trainjob",
+        budget=RequestBudget(rate_per_s=None),
+        on_request=lambda *_: None,
+    )
+    yield client
+    await client.close()
 
 
 @pytest.fixture

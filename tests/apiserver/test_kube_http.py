@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,6 @@ from flagscale_operator.kube.kinds import LEASE, LEASE_NAME, POD, SECRET, KubeKi
 
 OTHER_UID = "00000000-0000-0000-0000-000000000000"
 CONFIG_MAP = KubeKind("", "v1", "ConfigMap", "configmaps")
-
-
-@pytest.fixture
-async def kube(kubeconfig: Path) -> AsyncIterator[KubeHttp]:
-    client = KubeHttp.open(
-        load_connection({"KUBECONFIG": str(kubeconfig)}),
-        field_manager="flagscale/trainjob",
-        budget=RequestBudget(rate_per_s=None),
-        on_request=lambda *_: None,
-    )
-    yield client
-    await client.close()
 
 
 def config_map(namespace: str, name: str = "c", **data: str) -> dict[str, Any]:

@@ -2,15 +2,12 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from flagscale_operator.kinds.train_job.pod import audience
-from flagscale_operator.kube.budget import RequestBudget
-from flagscale_operator.kube.connection import load_connection
 from flagscale_operator.kube.http import KubeHttp
 from flagscale_operator.kube.kinds import ENDPOINT_SLICE, EVENT, POD, KubeKind
 from flagscale_operator.progress.board import ProgressBoard
@@ -28,18 +25,6 @@ TOKEN = KubeKind("", "v1", "TokenRequest", "serviceaccounts/trainer/token")
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@pytest.fixture
-async def kube(kubeconfig: Path) -> AsyncIterator[KubeHttp]:
-    client = KubeHttp.open(
-        load_connection({"KUBECONFIG": str(kubeconfig)}),
-        field_manager="flagscale/trainjob",
-        budget=RequestBudget(rate_per_s=None),
-        on_request=lambda *_: None,
-    )
-    yield client
-    await client.close()
 
 
 async def create_pod(kube: KubeHttp, namespace: str, name: str, job: str) -> dict[str, Any]:

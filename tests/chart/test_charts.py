@@ -59,6 +59,7 @@ def test_the_chart_makes_what_was_reviewed(helm: Helm, case: str) -> None:
         ("trainer.image=", "image"),
         ("serving.image=", "image"),
         ("serving.llamacppImage=", "llamacppImage"),
+        ("serving.sglangImage=", "sglangImage"),
         ("serving.pullPolicy=Sometimes", "pullPolicy"),
         ("watchNamespaces={A_b}", "watchNamespaces"),
         ("watchNamespaces={a,a}", "watchNamespaces"),

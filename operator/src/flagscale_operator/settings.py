@@ -35,6 +35,9 @@ class Settings(BaseModel):
     llamacpp_image: str = Field(
         default="flagscale-llamacpp:latest", description="Image of serving pods for llamacpp."
     )
+    sglang_image: str = Field(
+        default="flagscale-sglang:latest", description="Image of serving pods for sglang."
+    )
     serving_pull_policy: str = Field(
         default="IfNotPresent",
         pattern="^(Always|IfNotPresent|Never)$",

@@ -128,6 +128,11 @@ class ClusterView:
         if kind is TRAIN_JOB:
             waiting = self.inference_services.owned_by(object_key(body))
             woken += [Key(INFERENCE_SERVICE.kind, *object_key(service)) for service in waiting]
+        if kind is AGENT_TOOL:
+            rivals = self.agent_tools.owned_by((object_key(body)[0], tool_name(body)))
+            woken += [
+                key for one in rivals if (key := Key(kind.kind, *object_key(one))) not in woken
+            ]
         return woken
 
     def keys(self) -> list[Key]:

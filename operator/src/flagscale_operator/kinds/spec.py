@@ -1,6 +1,6 @@
 """A spec as a model: read once, and every mistake told by field and value."""
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -10,14 +10,16 @@ from flagscale_operator.errors import InvalidSpecError
 Spec = TypeVar("Spec", bound=ApiModel)
 
 
-def parse_spec(model: type[Spec], body: dict[str, Any]) -> Spec:
+def parse_spec(
+    model: type[Spec], body: dict[str, Any], *, unknown: Literal["ignore", "forbid"] = "ignore"
+) -> Spec:
     """The spec of an object as the API server has it; raises InvalidSpecError.
 
-    Fields that this version does not know are ignored: a newer CRD must not stop an older
-    operator.
+    Unknown fields of an object that is in the cluster are ignored: a newer CRD must not stop an
+    older operator. Those of a file are mistakes.
     """
     try:
-        return model.model_validate(body.get("spec") or {}, extra="ignore")
+        return model.model_validate(body.get("spec") or {}, extra=unknown)
     except ValidationError as error:
         raise InvalidSpecError("; ".join(sentences(error))) from error
 

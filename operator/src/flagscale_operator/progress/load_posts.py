@@ -1,16 +1,15 @@
 """Gateways tell their load: one route, a token per service, a body of two numbers."""
 
-import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flagscale_api import keys
 from flagscale_operator.kinds.inference_service.load_report import PATH, audience
-from flagscale_operator.progress.gate import JobPace
 from flagscale_operator.progress.load_board import LoadBoard, LoadReport
-from flagscale_operator.progress.posts import read_post, refusal
+from flagscale_operator.progress.posts import Posts, read_post
 from flagscale_operator.progress.protocol import Refused
 from flagscale_operator.progress.tokens import TokenChecker
 
@@ -25,7 +24,7 @@ class _Body(BaseModel):
     waiting: int = Field(ge=0, le=MOST_REQUESTS)
 
 
-class LoadPosts:
+class LoadPosts(Posts):
     """Handles the posts of gateways."""
 
     def __init__(
@@ -36,28 +35,16 @@ class LoadPosts:
         on_post: Callable[[int], None],
         service_exists: Callable[[str, str], bool],
     ) -> None:
+        super().__init__(on_post)
         self._board = board
         self._tokens = tokens
-        self._on_post = on_post
         self._service_exists = service_exists
-        self._pace = JobPace(clock=asyncio.get_running_loop().time)
 
     def routes(self) -> list[web.RouteDef]:
         """The route of the posts."""
         return [web.post(PATH, self.handle)]
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Answer one post; bodies and tokens are never logged."""
-        namespace, name = request.match_info["namespace"], request.match_info["name"]
-        try:
-            await self._accept(request, namespace, name)
-        except Refused as refused:
-            self._on_post(refused.status)
-            return refusal(refused)
-        self._on_post(200)
-        return web.json_response({})
-
-    async def _accept(self, request: web.Request, namespace: str, name: str) -> None:
+    async def _accept(self, request: web.Request, namespace: str, name: str) -> dict[str, Any]:
         token, body = await read_post(request)
         wanted = audience(namespace, name)
         pod, labels = await self._tokens.labels_of(token, wanted=wanted, namespace=namespace)
@@ -69,6 +56,7 @@ class LoadPosts:
             raise Refused(404, f"InferenceService: does not exist, got {namespace}/{name}")
         self._pace.take(namespace, name)
         self._board.put(namespace, name, gateway=pod.uid, report=_parse(body))
+        return {}
 
 
 def _parse(body: bytes) -> LoadReport:

@@ -1,13 +1,40 @@
 """What all posts of pods have in common: a token, a JSON body, and how a refusal is told."""
 
 import asyncio
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Final
 
 from aiohttp import web
 
+from flagscale_operator.progress.gate import JobPace
 from flagscale_operator.progress.protocol import BODY_LIMIT, Refused
 
 READ_TIMEOUT_S: Final = 10.0
+
+
+class Posts(ABC):
+    """Answers the posts of one route, whose path has a namespace and a name."""
+
+    def __init__(self, on_post: Callable[[int], None]) -> None:
+        """`on_post` hears the status of every answer."""
+        self._on_post = on_post
+        self._pace = JobPace(clock=asyncio.get_running_loop().time)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one post; bodies and tokens are never logged."""
+        namespace, name = request.match_info["namespace"], request.match_info["name"]
+        try:
+            answer = await self._accept(request, namespace, name)
+        except Refused as refused:
+            self._on_post(refused.status)
+            return refusal(refused)
+        self._on_post(200)
+        return web.json_response(answer)
+
+    @abstractmethod
+    async def _accept(self, request: web.Request, namespace: str, name: str) -> dict[str, Any]:
+        """Take the post in; the body of the answer. Raises Refused."""
 
 
 async def read_post(request: web.Request) -> tuple[str, bytes]:

@@ -11,17 +11,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from flagscale_operator.progress.board import ProgressBoard
-from flagscale_operator.progress.gate import ConnectionGate, JobPace
-from flagscale_operator.progress.posts import read_post, refusal
-from flagscale_operator.progress.protocol import BODY_LIMIT, PATH, Refused, parse_report
+from flagscale_operator.progress.gate import ConnectionGate
+from flagscale_operator.progress.progress_posts import JobExists, OnPost, ProgressPosts
+from flagscale_operator.progress.protocol import BODY_LIMIT, PATH
 from flagscale_operator.progress.tls import Certificates
 from flagscale_operator.progress.tokens import TokenChecker
 
 _log = logging.getLogger(__name__)
 KEEPALIVE_S = 75.0
 RENEW_CHECK_S = 3600.0
-OnPost = Callable[[int], None]
-JobExists = Callable[[str, str], bool]
 
 
 @asynccontextmanager
@@ -46,7 +44,7 @@ async def serve_progress(
     context = _server_context(client_ca_pem)
     renew_at = certificates.load_into(context, now=clock())
     gate = ConnectionGate()
-    posts = _Posts(board, tokens, on_post=on_post, job_exists=job_exists)
+    posts = ProgressPosts(board, tokens, on_post=on_post, job_exists=job_exists)
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_speaking(gate)])
     app.router.add_post(PATH, posts.handle)
     app.router.add_routes(routes)
@@ -95,41 +93,3 @@ async def _renew(
         if clock() >= renew_at:
             renew_at = certificates.load_into(context, now=clock())
             _log.info("progress server: new certificate, next at %s", renew_at.isoformat())
-
-
-class _Posts:
-    """Handles the one route."""
-
-    def __init__(
-        self,
-        board: ProgressBoard,
-        tokens: TokenChecker,
-        *,
-        on_post: OnPost,
-        job_exists: JobExists | None,
-    ) -> None:
-        self._board = board
-        self._tokens = tokens
-        self._on_post = on_post
-        self._job_exists = job_exists
-        self._pace = JobPace(clock=asyncio.get_running_loop().time)
-
-    async def handle(self, request: web.Request) -> web.Response:
-        """Answer one post; bodies and tokens are never logged."""
-        namespace, name = request.match_info["namespace"], request.match_info["name"]
-        try:
-            await self._accept(request, namespace, name)
-        except Refused as refused:
-            self._on_post(refused.status)
-            return refusal(refused)
-        self._on_post(200)
-        asked = self._board.checkpoint_requested(namespace, name)
-        return web.json_response({"request": "checkpoint"} if asked else {})
-
-    async def _accept(self, request: web.Request, namespace: str, name: str) -> None:
-        token, body = await read_post(request)
-        attempt = await self._tokens.attempt_of(token, namespace=namespace, name=name)
-        if self._job_exists and not self._job_exists(namespace, name):
-            raise Refused(404, f"TrainJob: does not exist, got {namespace}/{name}")
-        self._pace.take(namespace, name)
-        self._board.put(namespace, name, attempt=attempt, report=parse_report(body))

@@ -97,6 +97,12 @@ def test_tools_of_one_name_on_one_server_are_found_together() -> None:
     }.items():
         view.keep(AGENT_TOOL, {**body(name), "spec": spec})
 
+    removed = view.agent_tools.get(("ns", "get"))
+    assert removed
+    assert view.woken_by(AGENT_TOOL, removed) == [
+        Key("AgentTool", "ns", "get"),
+        Key("AgentTool", "ns", "b"),
+    ]
     found = view.agent_tools.owned_by(("ns", "a.example/get"))
     assert [one["metadata"]["name"] for one in found] == ["b", "get"]
 

@@ -10,8 +10,6 @@ import aiohttp
 import pytest
 
 from flagscale_operator.kinds.inference_service.load_report import PATH
-from flagscale_operator.kube.client import Manifest
-from flagscale_operator.kube.kinds import KubeKind
 from flagscale_operator.progress.board import ProgressBoard
 from flagscale_operator.progress.external_metrics import (
     ROOT,
@@ -25,29 +23,14 @@ from flagscale_operator.progress.load_posts import LoadPosts
 from flagscale_operator.progress.server import serve_progress
 from flagscale_operator.progress.tls import ensure_certificates
 from flagscale_operator.progress.tokens import TokenChecker
-from support.fake_kube import FakeKube
+from support.token_reviews import GOOD, Reviewer
 
-GOOD = "good"
 LOAD = {"requests": 2.5, "waiting": 1}
 METRIC = f"{ROOT}/namespaces/ns/flagscale_outstanding_requests"
 
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-class Reviewer(FakeKube):
-    async def create(self, kind: KubeKind, manifest: Manifest) -> Manifest:
-        if kind.kind != "TokenReview":
-            return await super().create(kind, manifest)
-        extra = {"pod-name": ["p"], "pod-uid": ["u1"]}
-        user = {
-            "username": "system:serviceaccount:ns:default",
-            "extra": {f"authentication.kubernetes.io/{k}": v for k, v in extra.items()},
-        }
-        good = manifest["spec"]["token"] == GOOD
-        audiences = manifest["spec"]["audiences"]
-        return {"status": {"authenticated": good, "audiences": audiences, "user": user}}
 
 
 @dataclass

@@ -9,32 +9,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from flagscale_operator.kube.client import Manifest
-from flagscale_operator.kube.kinds import KubeKind
 from flagscale_operator.progress.board import ProgressBoard
 from flagscale_operator.progress.gate import ConnectionGate
 from flagscale_operator.progress.protocol import PATH
 from flagscale_operator.progress.server import serve_progress
 from flagscale_operator.progress.tls import ensure_certificates
 from flagscale_operator.progress.tokens import TokenChecker
-from support.fake_kube import FakeKube
+from support.token_reviews import GOOD, Reviewer
 
-GOOD = "good"
 REPORT = {"trainerStatus": {"lastUpdatedTime": "2026-01-01T00:00:00Z", "progressPercentage": 40}}
-
-
-class Reviewer(FakeKube):
-    async def create(self, kind: KubeKind, manifest: Manifest) -> Manifest:
-        if kind.kind != "TokenReview":
-            return await super().create(kind, manifest)
-        extra = {"pod-name": ["p"], "pod-uid": ["u1"]}
-        user = {
-            "username": "system:serviceaccount:ns:default",
-            "extra": {f"authentication.kubernetes.io/{k}": v for k, v in extra.items()},
-        }
-        good = manifest["spec"]["token"] == GOOD
-        audiences = manifest["spec"]["audiences"]
-        return {"status": {"authenticated": good, "audiences": audiences, "user": user}}
 
 
 @dataclass

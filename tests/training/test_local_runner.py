@@ -1,0 +1,173 @@
+"""TrainJobs on this machine, by the command line's own runner: killed anywhere, nothing is lost."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from flagscale_runner.base import Manifest, RunnerError, Target
+from flagscale_runner.local.pod_folder import MARK
+from flagscale_runner.local.runner import LocalRunner
+from support.engine_process import wait_until
+from support.training_run import MODEL, text
+
+NAME = Target("TrainJob", "default", "tiny")
+
+
+def job(*, steps: int = 60, **spec: Any) -> Manifest:
+    trainer = {
+        "model": MODEL,
+        "tokenizer": {"vocabSize": 300},
+        "data": {"path": "/data/a.txt", "sequenceLength": 16},
+        "output": {"path": "/data/out"},
+        "schedule": {"steps": steps, "globalBatchSize": 4, "microBatchSize": 2, "warmupSteps": 2,
+                     "evalInterval": 20, "logInterval": 1},
+        "checkpoint": {"intervalSteps": 20},
+    }  # fmt: skip
+    return {
+        "apiVersion": "flagscale.dev/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {"name": NAME.name},
+        "spec": {
+            "trainer": trainer,
+            "volumes": {"data": {"claimName": "corpus", "mountPath": "/data"}},
+            "failurePolicy": {"backoffSeconds": 1},
+            **spec,
+        },
+    }
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[LocalRunner]:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.txt").write_text(text())
+    environ = {**os.environ, "FLAGSCALE_HOME": str(tmp_path / "home")}
+    found = LocalRunner.of(environ)
+    found.use_folder("default", "corpus", tmp_path / "corpus")
+    yield found
+    for process in (*family(), *agents(tmp_path)):
+        process.send_signal(signal.SIGKILL)
+
+
+def family() -> list[psutil.Process]:
+    """Processes of pods of local runs."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if MARK in process.environ():
+                found.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def agents(home: Path) -> list[psutil.Process]:
+    return [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if "flagscale_runner.local" in (p.info["cmdline"] or ())
+        and any(str(home) in word for word in p.info["cmdline"])
+    ]
+
+
+def step_of(body: Manifest) -> int:
+    return int(((body.get("status") or {}).get("progress") or {}).get("step") or 0)
+
+
+def wait_for(runner: LocalRunner, holds: Callable[[Manifest], bool], what: str) -> Manifest:
+    seen: list[Manifest] = []
+
+    def look() -> bool:
+        seen.append(runner.existing(NAME))
+        return holds(seen[-1])
+
+    wait_until(look, timeout_s=120, what=what)
+    return seen[-1]
+
+
+def finish(runner: LocalRunner) -> dict[str, Any]:
+    status: dict[str, Any] = runner.wait(NAME, lambda _: None)["status"]
+    assert status["phase"] == "Succeeded", status
+    assert not family()
+    return status
+
+
+def test_two_pods_train_and_leave_a_model(runner: LocalRunner, tmp_path: Path) -> None:
+    runner.submit(job(replicas=2))
+    status = finish(runner)
+
+    assert status["artifact"]["uri"] == "pvc://corpus/out/model"
+    assert (tmp_path / "corpus" / "out" / "model" / "model.safetensors").exists()
+    assert status["progress"]["step"] == 60
+    assert any("[tiny-a1-worker-0] step 60/60" in line for line in runner.logs(NAME, follow=False))
+
+
+def test_a_killed_agent_is_replaced_and_the_run_does_not_notice(
+    runner: LocalRunner, tmp_path: Path
+) -> None:
+    runner.submit(job(steps=150))
+    wait_for(runner, lambda b: step_of(b) > 10, "it trains")
+    for agent in agents(tmp_path):
+        agent.kill()
+
+    status = finish(runner)
+    assert [a["number"] for a in status["attempts"]] == [1]
+
+
+@pytest.mark.parametrize("whom", ["flagscale_runner.local.container", "flagscale_workloads.train"])
+def test_a_killed_process_restarts_the_gang_from_its_checkpoint(
+    runner: LocalRunner, whom: str
+) -> None:
+    runner.submit(job(steps=150))
+    wait_for(runner, lambda b: step_of(b) > 40, "it trains")
+    next(p for p in reversed(family()) if whom in p.cmdline()).kill()
+
+    status = finish(runner)
+    assert [a.get("cause") for a in status["attempts"]] == ["Killed", None]
+    assert status["attempts"][1]["resumedStep"] >= 20
+
+
+def test_a_suspended_run_goes_on_where_it_was(runner: LocalRunner) -> None:
+    runner.submit(job(steps=150))
+    wait_for(runner, lambda b: step_of(b) > 40, "it trains")
+    runner.suspend(NAME, suspend=True)
+    body = runner.wait(NAME, lambda _: None)
+    assert body["status"]["phase"] == "Suspended"
+    assert not family()
+
+    runner.suspend(NAME, suspend=False)
+    wait_for(runner, lambda b: b["status"]["phase"] == "Running", "it goes on")
+    assert finish(runner)["attempts"][-1]["resumedStep"] > 40
+
+
+def test_a_stopped_run_leaves_no_process(runner: LocalRunner) -> None:
+    runner.submit(job(steps=100_000, replicas=2))
+    wait_for(runner, lambda b: step_of(b) > 0, "it trains")
+    runner.stop(NAME)
+
+    assert not family()
+    assert runner.status(NAME) is None
+
+
+def test_a_missing_folder_is_told_and_waited_for(runner: LocalRunner, tmp_path: Path) -> None:
+    volumes = {"data": {"claimName": "elsewhere", "mountPath": "/data"}}
+    runner.submit(job(volumes=volumes))
+
+    def told(body: Manifest) -> bool:
+        conditions = (body.get("status") or {}).get("conditions") or ()
+        return any(c["reason"] == "VolumeClaimMissing" for c in conditions)
+
+    wait_for(runner, told, "the missing folder is told")
+    runner.use_folder("default", "elsewhere", tmp_path / "corpus")
+    finish(runner)
+
+
+def test_another_spec_under_the_name_of_a_run_is_refused(runner: LocalRunner) -> None:
+    runner.submit(job(steps=100_000))
+    with pytest.raises(RunnerError, match="runs with another spec"):
+        runner.submit(job(steps=5))
+    runner.stop(NAME)

@@ -1,0 +1,42 @@
+"""Where the state of local runs lies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+HOME: Final = "FLAGSCALE_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The layout under one root."""
+
+    root: Path
+
+    @property
+    def objects(self) -> Path:
+        """One JSON file for each object: `<kind>/<namespace>/<name>.json`."""
+        return self.root / "objects"
+
+    @property
+    def pods(self) -> Path:
+        """One folder for each pod, by uid."""
+        return self.root / "pods"
+
+    @property
+    def agent_lock(self) -> Path:
+        """Held by the agent while it works."""
+        return self.root / "agent.lock"
+
+    def claim(self, namespace: str, name: str) -> Path:
+        """What stands for a volume claim: a folder, or a link to one."""
+        return self.root / "claims" / namespace / name
+
+
+def folders_of(environ: Mapping[str, str]) -> Folders:
+    """`$FLAGSCALE_HOME`, else the user's state folder of the XDG base directories."""
+    if environ.get(HOME):
+        return Folders(Path(environ[HOME]).absolute())
+    state = environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Folders(Path(state) / "flagscale")
