@@ -57,6 +57,7 @@ CALLS: dict[str, tuple[Call, str]] = {
 }
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("case", CALLS)
 async def test_a_bad_argument_is_named(team: Team, case: str) -> None:
     call, said = CALLS[case]
