@@ -64,12 +64,14 @@ async def hand_off(
         msg = f"agent {info.name}: did not end its task in {how.timeout_s:g} s; allow it more time"
         raise HandOffError(msg) from None
     except (A2AError, httpx.HTTPError, ValueError) as error:
-        cause = _guard_error(error)
-        if cause is not None:
-            raise cause from None
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        msg = f"agent {info.name}: could not hand over, got {said}; look at the agent's log"
-        raise HandOffError(msg) from error
+        raise _guard_error(error) or _failed(info, error) from error
+
+
+def _failed(info: AgentInfo, error: Exception) -> HandOffError:
+    said = " ".join(str(error).split())[:300] or type(error).__name__
+    return HandOffError(
+        f"agent {info.name}: could not hand over, got {said}; look at the agent's log"
+    )
 
 
 def _guarded(how: HandOff) -> GuardedTransport:
