@@ -64,7 +64,7 @@ async def hand_off(
         msg = f"agent {info.name}: did not end its task in {how.timeout_s:g} s; allow it more time"
         raise HandOffError(msg) from None
     except (A2AError, httpx.HTTPError, ValueError) as error:
-        raise _guard_error(error) or _failed(info, error) from error
+        raise _guard_error(error) or _failed(info, error) from None
 
 
 def _failed(info: AgentInfo, error: Exception) -> HandOffError:
