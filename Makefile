@@ -52,8 +52,14 @@ chart: setup ## Helm charts
 serving: setup ## The gateway over simulated engines: faults, load, hostile clients
 	@$(PYTEST) tests/serving
 
+collaboration: setup ## Agents that work together, over both stores: killed, restarted, clocks wrong
+	@$(PYTEST) tests/collaboration
+
 fuzz: setup ## Over 5,000 generated requests at the gateway
 	@FUZZ_EXAMPLES=1250 $(PYTEST) -s tests/serving/test_hostile_clients.py -k generated
+
+tools: setup ## The service that finds and calls tools: real HTTP, real MCP servers, faults, load
+	@$(PYTEST) tests/tools
 
 engines: setup ## One conformance suite over all engines, real ones in their own environments
 	@$(PYTEST) tests/engines
@@ -61,7 +67,7 @@ engines: setup ## One conformance suite over all engines, real ones in their own
 e2e: setup install ## Real cluster, real pods, real training
 	@$(PYTEST) tests/e2e
 
-test: lint unit training apiserver chart serving engines e2e ## All of the above
+test: lint unit training apiserver chart serving tools collaboration engines e2e ## All of the above
 
 cluster-up: setup ## A real Kubernetes with training-operator and KubeRay
 	@$(RUN) -m support.cluster up
@@ -87,5 +93,5 @@ demo: install ## kubectl apply -f trainjob.yaml, followed to its end
 bench: setup ## Figures: make bench BENCH=operator
 	@PYTHONPATH=tests $(PY) -m perf.$(BENCH)
 
-.PHONY: help setup fmt lint crds unit training apiserver chart serving fuzz engines e2e test cluster-up cluster-down \
-	cluster-status images install run demo bench
+.PHONY: help setup fmt lint crds unit training apiserver chart serving fuzz tools collaboration engines e2e test \
+	cluster-up cluster-down cluster-status images install run demo bench

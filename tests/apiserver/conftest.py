@@ -12,6 +12,8 @@ from flagscale_operator.kube.http import KubeHttp
 from support.cluster import control_plane as planes
 from support.install import install_crds
 from support.kubectl import Kubectl
+from support.tool_namespace import ToolNamespace
+from support.tool_servers import serving
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +59,14 @@ def namespace(kubectl: Kubectl) -> str:
     done = kubectl("create", "namespace", name)
     assert done.returncode == 0, done.stderr
     return name
+
+
+@pytest.fixture
+def tools(kubectl: Kubectl, namespace: str) -> ToolNamespace:
+    return ToolNamespace(kubectl, namespace)
+
+
+@pytest.fixture
+def matcher(tools: ToolNamespace) -> Iterator[str]:
+    with serving(tools.matcher.app) as url:
+        yield url

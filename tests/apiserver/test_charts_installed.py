@@ -10,7 +10,8 @@ from support.helm import CHARTS, Helm
 from support.kubectl import Kubectl
 
 NAMESPACE = "installed"
-ACCOUNT = f"system:serviceaccount:{NAMESPACE}:flagscale-operator"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:flagscale"
+VALUES = ("--set", "matcher.enabled=true", "--set", "tools.secretNamespaces={kube-public}")
 JOB = {
     "apiVersion": "flagscale.dev/v1alpha1",
     "kind": "TrainJob",
@@ -31,8 +32,9 @@ def notes(helm: Helm, kubectl: Kubectl, crds: None) -> Iterator[str]:
     label = "pod-security.kubernetes.io/enforce=restricted"
     assert kubectl("label", "namespace", NAMESPACE, label).returncode == 0
     words = ""
-    for chart in ("flagscale-crds", "flagscale"):
-        done = helm("install", chart, str(CHARTS / chart), "-n", NAMESPACE, "--take-ownership")
+    for chart, values in (("flagscale-crds", ()), ("flagscale", VALUES)):
+        flags = ("-n", NAMESPACE, "--take-ownership", *values)
+        done = helm("install", chart, str(CHARTS / chart), *flags)
         assert done.returncode == 0, done.stderr
         words = done.stdout
     yield words
@@ -46,9 +48,10 @@ def test_the_notes_tell_the_next_steps(notes: str) -> None:
 
 
 @pytest.mark.usefixtures("notes")
-def test_pod_security_admits_the_operator(kubectl: Kubectl) -> None:
+@pytest.mark.parametrize("name", ["operator", "matcher"])
+def test_pod_security_admits_operator_and_matcher(kubectl: Kubectl, name: str) -> None:
     pod_is_there = ("--for=jsonpath={.status.replicas}=1", "--timeout=50s")
-    done = kubectl("wait", "deployment/flagscale-operator", "-n", NAMESPACE, *pod_is_there)
+    done = kubectl("wait", f"deployment/flagscale-{name}", "-n", NAMESPACE, *pod_is_there)
     assert done.returncode == 0, done.stderr
 
 
@@ -75,15 +78,47 @@ def test_pod_security_admits_the_operator(kubectl: Kubectl) -> None:
         ("get", "secrets/flagscale-progress-tls", NAMESPACE, "yes"),
         ("update", "leases.coordination.k8s.io/flagscale-operator", NAMESPACE, "yes"),
         ("update", "leases.coordination.k8s.io/flagscale-operator", "default", "no"),
+        ("create", "agenttools.flagscale.dev", "default", "yes"),
+        ("patch", "agenttools.flagscale.dev/status", "default", "yes"),
+        ("patch", "agenttoolsources.flagscale.dev", "default", "no"),
+        ("list", "configmaps", "default", "no"),
+        ("get", "secrets", "kube-public", "yes"),
+        ("list", "secrets", "kube-public", "no"),
     ],
 )
 def test_the_operator_may_do_its_work_and_no_more(
     kubectl: Kubectl, verb: str, resource: str, where: str, answer: str
 ) -> None:
+    assert may(kubectl, "operator", verb, resource, where) == answer
+
+
+@pytest.mark.usefixtures("notes")
+@pytest.mark.parametrize(
+    ("verb", "resource", "where", "answer"),
+    [
+        ("watch", "agenttools.flagscale.dev", "default", "yes"),
+        ("patch", "agenttools.flagscale.dev/status", "default", "yes"),
+        ("patch", "agenttools.flagscale.dev", "default", "no"),
+        ("list", "trainjobs.flagscale.dev", "default", "no"),
+        ("create", "tokenreviews.authentication.k8s.io", "default", "yes"),
+        ("create", "subjectaccessreviews.authorization.k8s.io", "default", "yes"),
+        ("get", "secrets", "kube-public", "yes"),
+        ("get", "secrets", "default", "no"),
+        ("get", "secrets", NAMESPACE, "no"),
+        ("list", "pods", NAMESPACE, "no"),
+    ],
+)
+def test_the_matcher_may_do_its_work_and_no_more(
+    kubectl: Kubectl, verb: str, resource: str, where: str, answer: str
+) -> None:
+    assert may(kubectl, "matcher", verb, resource, where) == answer
+
+
+def may(kubectl: Kubectl, account: str, verb: str, resource: str, where: str) -> str:
     kind, _, part = resource.partition("/")
     which = [kind, f"--subresource={part}"] if part in ("status", "scale") else [resource]
-    done = kubectl("auth", "can-i", verb, *which, "-n", where, f"--as={ACCOUNT}")
-    assert done.stdout.strip() == answer
+    done = kubectl("auth", "can-i", verb, *which, "-n", where, f"--as={ACCOUNT}-{account}")
+    return done.stdout.strip()
 
 
 @pytest.mark.usefixtures("notes")

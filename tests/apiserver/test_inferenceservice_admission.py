@@ -80,7 +80,9 @@ def test_a_bad_field_is_refused_by_its_path(
             "spec.autoscaling.minReplicas",
             "exceeds maxReplicas",
         ),
-        ({"engine": {"name": "sglang"}}, "spec.engine.name", "not offered yet; use transformers"),
+        ({"engine": {"name": "diffusers"}}, "spec.engine.name", "not offered yet; use transform"),
+        ({"engine": {"name": "sglang", "dtype": "float16"}}, "spec.engine.dtype", "use auto, bf"),
+        ({"engine": {"name": "sglang", "tensorParallel": 2}}, "spec.engine.tensorParallel", "one"),
         ({"runtime": "rayservice", "replicas": 0}, "spec.replicas", "set spec.runtime to pods"),
         (
             {"runtime": "rayservice", "autoscaling": {"maxReplicas": 2}},
@@ -94,7 +96,7 @@ def test_a_bad_field_is_refused_by_its_path(
         (
             {"engine": {"kvCacheTokens": 64}},
             "spec.engine.kvCacheTokens",
-            "or use vllm or simulator",
+            "or use vllm or sglang or simulator",
         ),
         ({"engine": {"quantization": "q8_0"}}, "spec.engine.quantization", "or use llamacpp"),
         (

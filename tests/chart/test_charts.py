@@ -14,6 +14,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "chart"
 CASES = {
     "default": (),
     "standby": ("--set", "replicas=2"),
+    "matcher": ("--set", "matcher.enabled=true", "--set", "matcher.replicas=2"),
     "narrow": ("--set", "watchNamespaces={team-a,team-b}", "--set", "imagePullSecrets={pull}"),
 }
 SERVING = ("--set", "serving.image=s:3", "--set", "serving.pullPolicy=Always")
@@ -58,11 +59,16 @@ def test_the_chart_makes_what_was_reviewed(helm: Helm, case: str) -> None:
         ("trainer.image=", "image"),
         ("serving.image=", "image"),
         ("serving.llamacppImage=", "llamacppImage"),
+        ("serving.sglangImage=", "sglangImage"),
         ("serving.pullPolicy=Sometimes", "pullPolicy"),
         ("watchNamespaces={A_b}", "watchNamespaces"),
         ("watchNamespaces={a,a}", "watchNamespaces"),
         ("resources.cpu=1", "cpu"),
         ("metricsApi.register=maybe", "register"),
+        ("matcher.replicas=3", "replicas"),
+        ("matcher.image=", "image"),
+        ("matcher.enabled=perhaps", "enabled"),
+        ("tools.secretNamespaces={A_b}", "secretNamespaces"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm: Helm, value: str, where: str) -> None:
@@ -113,6 +119,32 @@ def test_the_operator_understands_its_environment(helm: Helm) -> None:
     assert settings.watch_namespaces == ("team-a", "team-b")
     assert (settings.log_level, settings.trainer_image) == ("DEBUG", "t:2")
     assert (settings.serving_image, settings.serving_pull_policy) == ("s:3", "Always")
+
+
+def test_the_operator_asks_the_matcher_where_it_is(helm: Helm) -> None:
+    objects = helm.objects("flagscale", "--set", "matcher.enabled=true")
+    operator = only(objects, "Deployment", "operator")["spec"]["template"]["spec"]
+    variables = {e["name"]: e.get("value") for e in operator["containers"][0]["env"]}
+    settings = load_settings({k: v for k, v in variables.items() if v is not None})
+    service = only(objects, "Service", "matcher-replicas")
+    (port,) = service["spec"]["ports"]
+    where = f"{service['metadata']['name']}.{NAMESPACE}.svc"
+    assert settings.matcher_url == f"http://{where}:{port['port']}"
+    matcher = only(objects, "Deployment", "matcher")["spec"]
+    labels = matcher["template"]["metadata"]["labels"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"].items() <= labels.items()
+    selected = only(objects, "Deployment", "operator")["spec"]["selector"]["matchLabels"]
+    assert not selected.items() <= labels.items()
+
+
+def test_the_matcher_watches_what_the_operator_watches(helm: Helm) -> None:
+    flags = ("--set", "matcher.enabled=true", *CASES["narrow"])
+    objects = helm.objects("flagscale", *flags)
+    pod = only(objects, "Deployment", "matcher")["spec"]["template"]["spec"]
+    args = pod["containers"][0]["args"]
+    assert [a for a in args if "namespace" in a] == ["--namespace=team-a", "--namespace=team-b"]
+    assert pod["imagePullSecrets"] == [{"name": "pull"}]
 
 
 def test_ports_are_those_the_operator_listens_on(helm: Helm) -> None:
@@ -177,20 +209,27 @@ def test_one_operator_is_replaced_and_more_roll(helm: Helm, replicas: int, strat
 
 @pytest.mark.parametrize("case", CASES)
 def test_pods_pass_pod_security_restricted(helm: Helm, case: str) -> None:
-    pod = pod_of(helm.objects("flagscale", *CASES[case]))
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["runAsUser"] != 0
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    allowed = {"configMap", "emptyDir", "projected", "secret", "persistentVolumeClaim"}
-    assert all(set(volume) - {"name"} <= allowed for volume in pod["volumes"])
-    for container in pod["containers"]:
-        context = container["securityContext"]
-        assert context["allowPrivilegeEscalation"] is False
-        assert context["readOnlyRootFilesystem"] is True
-        assert context["capabilities"] == {"drop": ["ALL"]}
-        assert not {"privileged", "procMount"} & set(context)
-        assert not any("hostPort" in port for port in container["ports"])
+    objects = helm.objects("flagscale", *CASES[case])
+    pods = [o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Deployment"]
+    assert len(pods) == (2 if case == "matcher" else 1)
+    for pod in pods:
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] != 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        allowed = {"configMap", "emptyDir", "projected", "secret", "persistentVolumeClaim"}
+        assert all(set(volume) - {"name"} <= allowed for volume in pod["volumes"])
+        for container in pod["containers"]:
+            assert_restricted(container)
+
+
+def assert_restricted(container: dict[str, Any]) -> None:
+    context = container["securityContext"]
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert not {"privileged", "procMount"} & set(context)
+    assert not any("hostPort" in port for port in container["ports"])
 
 
 def test_the_crds_outlive_their_release(helm: Helm) -> None:

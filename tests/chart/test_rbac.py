@@ -1,7 +1,8 @@
+from collections.abc import Iterable
 from typing import Any
 
 from flagscale_operator.kube import rbac
-from flagscale_operator.kube.kinds import RULES, Rule
+from flagscale_operator.kube.kinds import MATCHER_RULES, RULES, Rule
 from support.helm import NAMESPACE, Helm
 
 ROLES = ("Role", "ClusterRole")
@@ -19,6 +20,9 @@ FRONT_PROXY: dict[str, Any] = {
     ]
 }
 NARROW = ("--set", f"watchNamespaces={{team-a,{NAMESPACE}}}")
+MATCHER = ("--set", "matcher.enabled=true")
+SECRETS = ("--set", "tools.secretNamespaces={team-a,team-b}")
+READ_SECRETS = ("", "secrets", "get", ())
 
 
 def rights_of(rule: Rule) -> set[Right]:
@@ -26,8 +30,8 @@ def rights_of(rule: Rule) -> set[Right]:
     return {(rule.kind.group, resource, verb, rule.resource_names) for verb in rule.verbs}
 
 
-def wanted(*, scope: str, namespaced: bool) -> set[Right]:
-    rules = [r for r in RULES if r.scope == scope and r.kind.namespaced == namespaced]
+def wanted(*, scope: str, namespaced: bool, table: Iterable[Rule] = RULES) -> set[Right]:
+    rules = [r for r in table if r.scope == scope and r.kind.namespaced == namespaced]
     return {right for rule in rules for right in rights_of(rule)}
 
 
@@ -41,14 +45,18 @@ def granted(role: dict[str, Any]) -> set[Right]:
     }
 
 
-def bound(objects: list[dict[str, Any]]) -> dict[str | None, set[Right]]:
-    """Rights by the namespace they hold in; None: everywhere."""
+def bound(
+    objects: list[dict[str, Any]], name: str = rbac.OPERATOR.name
+) -> dict[str | None, set[Right]]:
+    """Rights of an account by the namespace they hold in; None: everywhere."""
     roles = {(o["kind"], o["metadata"]["name"]): o for o in objects if o["kind"] in ROLES}
     roles["Role", "extension-apiserver-authentication-reader"] = FRONT_PROXY
     rights: dict[str | None, set[Right]] = {}
     for binding in (o for o in objects if o["kind"] in ("RoleBinding", "ClusterRoleBinding")):
-        account = {"kind": "ServiceAccount", "name": rbac.NAME, "namespace": NAMESPACE}
-        assert binding["subjects"] == [account]
+        (account,) = binding["subjects"]
+        assert (account["kind"], account["namespace"]) == ("ServiceAccount", NAMESPACE)
+        if account["name"] != name:
+            continue
         role = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]
         rights.setdefault(binding["metadata"].get("namespace"), set()).update(granted(role))
     return rights
@@ -76,15 +84,37 @@ def test_watched_namespaces_narrow_the_rights(helm: Helm) -> None:
     }
 
 
+def test_the_matcher_has_the_rights_of_its_table_and_no_more(helm: Helm) -> None:
+    users = wanted(scope="cluster", namespaced=True, table=MATCHER_RULES)
+    reviews = wanted(scope="cluster", namespaced=False, table=MATCHER_RULES)
+    matcher = rbac.MATCHER.name
+    assert bound(helm.objects("flagscale"), matcher) == {}
+    assert bound(helm.objects("flagscale", *MATCHER), matcher) == {None: users | reviews}
+    assert bound(helm.objects("flagscale", *MATCHER, *NARROW), matcher) == {
+        None: reviews,
+        "team-a": users,
+        NAMESPACE: users,
+    }
+
+
+def test_secrets_are_read_where_the_chart_is_told_and_nowhere_else(helm: Helm) -> None:
+    for account in rbac.ACCOUNTS:
+        before = bound(helm.objects("flagscale", *MATCHER), account.name)
+        after = bound(helm.objects("flagscale", *MATCHER, *SECRETS), account.name)
+        assert all(READ_SECRETS not in rights for rights in before.values())
+        assert after == {**before, "team-a": {READ_SECRETS}, "team-b": {READ_SECRETS}}
+
+
 def test_no_two_objects_share_a_name(helm: Helm) -> None:
-    objects = helm.objects("flagscale", *NARROW)
+    objects = helm.objects("flagscale", *NARROW, *MATCHER, *SECRETS)
     names = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
     assert len(set(names)) == len(names)
 
 
 def test_nothing_is_granted_by_wildcard() -> None:
-    assert "*" not in str([rights_of(rule) for rule in RULES])
+    assert "*" not in str([rights_of(rule) for rule in (*RULES, *MATCHER_RULES)])
 
 
-def test_the_template_is_current() -> None:
-    assert rbac.FILE.read_text() == rbac.rendered_template()
+def test_the_templates_are_current() -> None:
+    for account in rbac.ACCOUNTS:
+        assert (rbac.TEMPLATES / account.file).read_text() == rbac.rendered_template(account)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.demo.install import install_charts
+from support.demo.install import INSTALLED, install_charts
 from support.demo.target import Target, build_images, find_target
 from support.workspace import Workspace
 
@@ -16,7 +16,7 @@ def target() -> Target:
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, str]:
-    return build_images("operator", "trainer", "serving", "llamacpp", "corpus")
+    return build_images(*INSTALLED, "corpus")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -42,8 +42,11 @@ def from_hub(endpoint: str, repo: str = REPO, **model: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def served(workspace: Workspace, endpoint: str) -> Status:
+    """By pods, from a claim; by Ray Serve too, whose worker downloads to its node."""
     model = from_hub(endpoint, cache={"claimName": CLAIM})
-    submit(workspace, "hub-tiny", model=model, engine={"name": "transformers"}, runtime="pods")
+    engine = {"name": "transformers"}
+    submit(workspace, "hub-ray", model=from_hub(endpoint), engine=engine)
+    submit(workspace, "hub-tiny", model=model, engine=engine, runtime="pods")
     return wait(workspace, "hub-tiny", ready)
 
 
@@ -54,6 +57,16 @@ def test_a_downloaded_model_answers_and_its_commit_is_told(
     assert served["model"]["commit"] == model_hub.COMMIT
     assert served["model"]["digest"].startswith("sha256:")
     assert served["model"]["uri"] == f"hf://{REPO}@main"
+
+
+def test_ray_serve_serves_a_downloaded_model(workspace: Workspace, served: Status) -> None:
+    status = wait(workspace, "hub-ray", ready)
+
+    assert ask(workspace, status)["usage"]["completion_tokens"] > 0
+    assert status["runtime"] == "rayservice"
+    assert status["model"]["commit"] == model_hub.COMMIT
+    assert status["model"]["digest"] == served["model"]["digest"]
+    workspace.kubectl("delete", "isvc", "hub-ray", "--cascade=foreground", "--timeout=180s")
 
 
 def test_a_repository_that_does_not_exist_is_told(workspace: Workspace, endpoint: str) -> None:

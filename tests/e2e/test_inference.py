@@ -1,18 +1,75 @@
 """A trained model is served: found by its TrainJob, asked through its Service, kept alive."""
 
+import json
+from typing import Any
+
 import pytest
 
-from support.services import ask, ready, submit, wait
+from support.services import ask, complete, conditions, ready, submit, wait
 from support.workspace import Status, Workspace, tiny_trainer
+
+ENGINES = "app.kubernetes.io/component=engine,flagscale.dev/inferenceservice"
+# With the client that vLLM brings along in the image.
+OFFICIAL = (
+    "/opt/engines/vllm/bin/python",
+    "-c",
+    """
+import sys, openai
+client = openai.OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0)
+(model,) = client.models.list()
+answer = client.completions.create(model=model.id, prompt="In the beginning", max_tokens=8)
+print(model.id, answer.usage.completion_tokens)
+""",
+)
+FROM_JOB = {"trainJobRef": {"name": "tiny"}}
+VOLUME = {"volume": {"claimName": "data"}}
+SIMULATOR = {"name": "simulator"}
+LLAMACPP = {"name": "llamacpp", "quantization": "q8_0"}
+ONE_GPU = {"limits": {"nvidia.com/gpu": "1"}}
+NO_KEYS = {"apiKeysSecretRef": {"name": "nothing", "key": "keys"}}
+SMALL = {"limits": {"memory": "400Mi"}}
+GGUF = {**FROM_JOB, "file": "model-q8_0.gguf"}
+# What can't be served: its spec, the reason and some words that are told.
+UNSERVABLE: dict[str, tuple[dict[str, Any], str, str]] = {
+    "claimless": (
+        {"model": {"volume": {"claimName": "nothing"}}, "engine": SIMULATOR},
+        "VolumeClaimMissing", 'persistentvolumeclaim "nothing" not found',
+    ),
+    "folderless": (
+        {"model": {"volume": {"claimName": "data", "path": "nothing"}}, "engine": SIMULATOR},
+        "ConfigError", "model.path: does not exist, got /models/data/nothing",
+    ),
+    "keyless": (
+        {"model": VOLUME, "engine": SIMULATOR, "auth": NO_KEYS},
+        "ApiKeysUnusable", "key keys of Secret nothing holds no usable API keys",
+    ),
+    "gpuless": (
+        {"model": VOLUME, "engine": SIMULATOR, "resources": ONE_GPU},
+        "Unschedulable", "Insufficient nvidia.com/gpu",
+    ),
+    "cuda": (
+        {"model": FROM_JOB, "engine": {"name": "transformers", "device": "cuda"},
+         "runtime": "pods"},
+        "ConfigError", "engine.device: there is no GPU here",
+    ),
+    "cut": (
+        {"model": {**VOLUME, "file": "cut.gguf"}, "engine": LLAMACPP},
+        "EngineExited", "Failed to load model from file",
+    ),
+    "long": (
+        {"model": GGUF, "engine": {**LLAMACPP, "contextLength": 4_000_000}, "resources": SMALL},
+        "OutOfMemory", "lower spec.engine.contextLength",
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def served(workspace: Workspace) -> Status:
-    submit(workspace, "tiny", model={"trainJobRef": {"name": "tiny"}},
-           engine={"name": "transformers"}, runtime="pods")  # fmt: skip
+    submit(workspace, "tiny", model=FROM_JOB, engine={"name": "transformers"}, runtime="pods")
     waiting = wait(workspace, "tiny", lambda s: bool(s.get("conditions")))
     assert not ready(waiting)
-    workspace.submit("tiny", **tiny_trainer("/data/tiny", steps=40))
+    output = {"path": "/data/tiny", "gguf": "q8_0"}
+    workspace.submit("tiny", **tiny_trainer("/data/tiny", steps=40, output=output))
     return wait(workspace, "tiny", ready)
 
 
@@ -27,6 +84,28 @@ def test_a_train_jobs_model_is_served_once_it_is_there(
     assert all(word in columns for word in ("True", "transformers", "1/1", served["url"]))
 
 
+def test_the_official_client_is_answered_through_the_service(
+    workspace: Workspace, served: Status
+) -> None:
+    pod = workspace.kubectl("get", "pods", "-l", f"{ENGINES}=tiny", "-o", "name").strip()
+
+    told = workspace.kubectl("exec", pod, "--", *OFFICIAL, served["url"])
+
+    name, tokens = told.split()
+    assert name == "tiny"
+    assert int(tokens) > 0
+
+
+def test_its_gguf_is_served_by_llamacpp_pods(workspace: Workspace, served: Status) -> None:
+    submit(workspace, "gguf", model=GGUF, engine=LLAMACPP)
+
+    status = wait(workspace, "gguf", ready)
+
+    assert ask(workspace, status)["usage"]["completion_tokens"] > 0
+    assert status["runtime"] == "pods"
+    assert status["model"]["digest"] == served["model"]["digest"]
+
+
 def test_a_deleted_engine_pod_comes_back_and_answers(workspace: Workspace, served: Status) -> None:
     selector = "flagscale.dev/inferenceservice=tiny"
     workspace.kubectl("delete", "pods", "-l", selector, "--wait=true")
@@ -34,6 +113,48 @@ def test_a_deleted_engine_pod_comes_back_and_answers(workspace: Workspace, serve
     again = wait(workspace, "tiny", ready)
 
     assert ask(workspace, again)["usage"]["completion_tokens"] > 0
+
+
+def test_sglang_answers_from_pods(workspace: Workspace, served: Status) -> None:
+    engine = {"name": "sglang", "contextLength": 128, "kvCacheTokens": 2048, "maxConcurrency": 4}
+    submit(workspace, "sglang", model=FROM_JOB, engine=engine, runtime="pods")
+
+    status = wait(workspace, "sglang", ready)
+
+    assert complete(workspace, status)["usage"]["completion_tokens"] > 0
+    assert status["model"]["digest"] == served["model"]["digest"]
+
+
+@pytest.fixture(scope="module")
+def unservable(workspace: Workspace, served: Status) -> None:
+    code = "from pathlib import Path as P; P('/data/cut.gguf').write_bytes("
+    workspace.python(f"{code}P('/data/tiny/model/model-q8_0.gguf').read_bytes()[:200_000])")
+    for name, (spec, _, _) in UNSERVABLE.items():
+        submit(workspace, name, **spec)
+
+
+@pytest.mark.parametrize("name", UNSERVABLE)
+def test_what_can_not_be_served_says_why(workspace: Workspace, unservable: None, name: str) -> None:
+    _, reason, words = UNSERVABLE[name]
+
+    status = wait(workspace, name, lambda s: conditions(s).get("Ready") == reason)
+
+    told = next(c["message"] for c in status["conditions"] if c["type"] == "Ready")
+    assert words in told
+    workspace.kubectl("delete", "isvc", name)
+
+
+def test_a_model_that_another_run_has_replaced_is_not_served(
+    workspace: Workspace, served: Status
+) -> None:
+    manifest = {"digest": "sha256:other", "files": {}}
+    workspace.write_file("/data/tiny/model/manifest.json", json.dumps(manifest).encode())
+    workspace.kubectl("delete", "pods", "-l", f"{ENGINES}=gguf", "--wait=true")
+
+    wrong = "ModelDigestMismatch"
+    status = wait(workspace, "gguf", lambda s: conditions(s).get("Ready") == wrong)
+
+    assert "got sha256:other" in status["model"]["lastFailure"]["message"]
 
 
 def test_deleting_a_service_leaves_nothing_behind(workspace: Workspace) -> None:

@@ -125,20 +125,6 @@ def test_a_corrected_revision_takes_over_without_loss(workspace: Workspace, serv
     assert after != before
 
 
-def test_a_killed_ray_head_is_recovered_from_without_help(
-    workspace: Workspace, served: Status
-) -> None:
-    selector = "flagscale.dev/inferenceservice=chat,app.kubernetes.io/component=head"
-    before = clusters(workspace)
-    workspace.kubectl("delete", "pods", "-l", selector, "--grace-period=0", "--force")
-    wait(workspace, "chat", lambda s: not ready(s))
-
-    again = wait(workspace, "chat", ready)
-
-    assert answers(workspace, again)
-    assert clusters(workspace) == before
-
-
 def test_vllm_answers_through_a_ray_service(workspace: Workspace, trained: Status) -> None:
     gone = ("--cascade=foreground", "--timeout=180s", "--ignore-not-found")
     workspace.kubectl("delete", "isvc", "chat", *gone)
@@ -147,6 +133,18 @@ def test_vllm_answers_through_a_ray_service(workspace: Workspace, trained: Statu
     submit(workspace, "vllm", engine={**engine, "extraArgs": {"enforce-eager": True}})
 
     status = wait(workspace, "vllm", ready)
+
+    assert answers(workspace, status)
+    assert status["model"]["digest"] == trained["artifact"]["digest"]
+
+
+def test_sglang_answers_through_a_ray_service(workspace: Workspace, trained: Status) -> None:
+    gone = ("--cascade=foreground", "--timeout=180s", "--ignore-not-found")
+    workspace.kubectl("delete", "isvc", "vllm", *gone)
+    engine = {"name": "sglang", "contextLength": 128, "kvCacheTokens": 2048, "maxConcurrency": 4}
+    submit(workspace, "sglang", engine=engine)
+
+    status = wait(workspace, "sglang", ready)
 
     assert answers(workspace, status)
     assert status["model"]["digest"] == trained["artifact"]["digest"]

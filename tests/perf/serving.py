@@ -4,7 +4,8 @@
 
 A bare RayService of the same image (a head, one worker and a Serve application that says hello) and
 InferenceServices with the simulator, in turn on the same machine, ROUNDS times each; the median of
-each counts. Then nothing happens for IDLE_S seconds, and the operator's writes are counted.
+each counts, and of each phase. Then replicas follow a load, to none and back. At last nothing
+happens for IDLE_S seconds, and the operator's writes are counted.
 """
 
 import os
@@ -13,12 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
+from perf import serving_scale
 from perf.bare_ray_service import APPLICATION, bare_ray_service
 from perf.operator_process import count_requests
 from perf.ranges import report
-from support.demo.install import RELEASE_NAMESPACE, install_charts
+from perf.serving_phases import PHASES, PodWatch, phases, told
+from support.demo.install import INSTALLED, RELEASE_NAMESPACE, install_charts
 from support.demo.target import build_images, find_target
 from support.kube_wait import wait_for
 from support.workspace import Workspace
@@ -28,6 +30,8 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 IDLE_S = float(os.environ.get("IDLE_S", "60"))
 LONGEST_S = 240
 NAMESPACE = "bench-serving"
+RUNTIMES = ("rayservice", "pods")
+CONTAINER = "serve"
 _ANSWERED = """
 import sys, time, urllib.request
 url, body = sys.argv[1], sys.argv[2].encode() or None
@@ -103,38 +107,42 @@ def bare_s(stage: Stage) -> float:
     return took_s
 
 
-def service_s(stage: Stage, runtime: str) -> float:
-    """Apply to Ready and an answer of an InferenceService."""
-    started = time.monotonic()
-    stage.apply_service(runtime, runtime)
-    stage.await_ready(runtime)
-    took_s = time.monotonic() - started
+def service_phases(stage: Stage, runtime: str) -> dict[str, float]:
+    """Apply to Ready and an answer of an InferenceService, by phase."""
+    with PodWatch(stage.workspace, runtime, CONTAINER) as watch:
+        watch.applied()
+        stage.apply_service(runtime, runtime)
+        stage.await_ready(runtime)
+        answered = time.time()
+    log = stage.workspace.kubectl("logs", watch.pod, "-c", CONTAINER, "--timestamps")
     stage.delete("isvc", runtime)
-    return took_s
+    return phases(watch.marks, log, answered=answered)
 
 
 def ready_figures(stage: Stage) -> Figures:
     """Start-up times, in turn so that what the machine does besides hits all alike."""
-    ways: dict[str, Callable[[], float]] = {
-        "kuberay_bare_ready_s": lambda: bare_s(stage),
-        "rayservice_ready_s": lambda: service_s(stage, "rayservice"),
-        "pods_ready_s": lambda: service_s(stage, "pods"),
-    }
-    took: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(ROUNDS):
-        for name, measure in ways.items():
-            took[name].append(measure())
-            say(f"{turn + 1} of {ROUNDS}: {name} {took[name][-1]:.1f}")
-    figures = {name: round(median(times), 1) for name, times in took.items()}
+    bare: list[float] = []
+    took: dict[str, list[dict[str, float]]] = {runtime: [] for runtime in RUNTIMES}
+    for turn in range(1, ROUNDS + 1):
+        bare.append(bare_s(stage))
+        say(f"{turn} of {ROUNDS}: bare RayService {bare[-1]:.1f}")
+        for runtime, found in took.items():
+            found.append(service_phases(stage, runtime))
+            say(f"{turn} of {ROUNDS}: {runtime} {sum(found[-1].values()):.1f}: {told(found[-1])}")
+    figures = {"kuberay_bare_ready_s": round(median(bare), 1)}
+    for runtime, found in took.items():
+        figures[f"{runtime}_ready_s"] = round(median(sum(f.values()) for f in found), 1)
+        for phase in PHASES:
+            figures[f"{runtime}_{phase}_s"] = round(median(f[phase] for f in found), 1)
     over = figures["rayservice_ready_s"] - figures["kuberay_bare_ready_s"]
     return {**figures, "over_bare_s": round(over, 1)}
 
 
 def idle_figures(stage: Stage) -> Figures:
     """The operator's writes while two services, one of each runtime, only serve."""
-    for runtime in ("rayservice", "pods"):
+    for runtime in RUNTIMES:
         stage.apply_service(runtime, runtime)
-    for runtime in ("rayservice", "pods"):
+    for runtime in RUNTIMES:
         stage.await_ready(runtime)
     before = _writes(stage)
     time.sleep(IDLE_S)
@@ -150,14 +158,19 @@ def _writes(stage: Stage) -> float:
     return count_requests(target.kubectl("get", "--raw", path).stdout, reads=False)
 
 
-PARTS: tuple[Callable[[Stage], dict[str, Any]], ...] = (ready_figures, idle_figures)
+def scale_figures(stage: Stage) -> Figures:
+    """How fast replicas follow the load."""
+    return serving_scale.measure(stage.workspace)
+
+
+PARTS: tuple[Callable[[Stage], Figures], ...] = (ready_figures, scale_figures, idle_figures)
 """Each measures on the same cluster and gives figures of its own."""
 
 
 def main() -> int:
     """The exit code: 1 when a figure is out of its range."""
     target = find_target()
-    images = build_images("operator", "trainer", "serving", "corpus")
+    images = build_images(*INSTALLED, "corpus")
     install_charts(target, images)
     stage = Stage(Workspace(target, NAMESPACE, images), images["serving"])
     stage.workspace.create()

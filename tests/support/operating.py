@@ -21,7 +21,7 @@ def items(kubectl: Kubectl, namespace: str, plural: str) -> list[Body]:
 
 @asynccontextmanager
 async def operating(
-    kubeconfig: Path, namespace: str, log: Path, *, elect: bool = True
+    kubeconfig: Path, namespace: str, log: Path, *, elect: bool = True, **settings: str
 ) -> AsyncIterator[OperatorProcess]:
     """An operator that watches one namespace, until the block ends."""
     operator = await OperatorProcess.start(
@@ -30,6 +30,7 @@ async def operating(
         FLAGSCALE_NAMESPACE=namespace,
         FLAGSCALE_WATCH_NAMESPACES=namespace,
         FLAGSCALE_LEADER_ELECT=str(elect).lower(),
+        **settings,
     )
     try:
         yield operator

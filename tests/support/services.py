@@ -13,6 +13,7 @@ request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), {'content-ty
 with urllib.request.urlopen(request, timeout=60) as answer:
     print(answer.read().decode())
 """
+PROMPT = {"prompt": "In the beginning", "max_tokens": 8}
 HELLO = {"messages": [{"role": "user", "content": "In the beginning"}], "max_tokens": 8}
 
 
@@ -47,5 +48,13 @@ def ready(status: Status) -> bool:
 
 def ask(workspace: Workspace, status: Status) -> Any:
     """The answer to a chat."""
-    url = status["url"] + "/chat/completions"
-    return json.loads(workspace.python(ASK, url, json.dumps(HELLO)))
+    return _post(workspace, status["url"] + "/chat/completions", HELLO)
+
+
+def complete(workspace: Workspace, status: Status) -> Any:
+    """How it goes on with a text: needs no chat template, which our own trainer's models lack."""
+    return _post(workspace, status["url"] + "/completions", PROMPT)
+
+
+def _post(workspace: Workspace, url: str, body: dict[str, Any]) -> Any:
+    return json.loads(workspace.python(ASK, url, json.dumps(body)))

@@ -16,7 +16,8 @@ def draft_4(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     strict = {key: draft_4(value) for key, value in node.items()}
-    if isinstance(strict.get("properties"), dict) and strict.get("type") == "object":
+    open_ = node.get("x-kubernetes-preserve-unknown-fields")
+    if isinstance(strict.get("properties"), dict) and strict.get("type") == "object" and not open_:
         strict["additionalProperties"] = False
     return strict
 

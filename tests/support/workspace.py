@@ -78,10 +78,14 @@ class Workspace:
         self.target.kubectl("apply", "-f", "-", text=json.dumps(namespace))
         self.apply(claim)
         copy = ["python3", "/usr/share/flagscale/copy_corpus.py", "/data/corpus.txt"]
-        stay = ["python3", "-c", "import signal; signal.pause()"]
         self.apply(restricted_pod("copy", self.images["corpus"], copy))
         self.kubectl("wait", "pod/copy", "--for=jsonpath={.status.phase}=Succeeded",
                      "--timeout=120s")  # fmt: skip
+        self.open_files()
+
+    def open_files(self) -> None:
+        """A pod with a shell to the claim."""
+        stay = ["python3", "-c", "import signal; signal.pause()"]
         self.apply(restricted_pod("files", self.images["corpus"], stay))
         self.kubectl("wait", "pod/files", "--for=condition=Ready", "--timeout=120s")
 
@@ -159,7 +163,7 @@ class Workspace:
         return self.wait(name, reached)
 
 
-def tiny_trainer(output: str, *, steps: int = 120, **changes: Any) -> dict[str, Any]:
+def tiny_trainer(output: str, /, *, steps: int = 120, **changes: Any) -> dict[str, Any]:
     """A trainer that needs seconds, not minutes."""
     schedule = {
         "steps": steps,

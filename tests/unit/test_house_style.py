@@ -19,6 +19,11 @@ import flagscale_api.v1alpha1.train_job
 heavy = {'torch', 'transformers', 'kopf', 'aiohttp', 'kubernetes', 'numpy', 'ray', 'vllm'}
 print(*sorted(heavy & set(sys.modules)))
 """
+OPERATOR = """
+import sys
+import flagscale_operator.edge.operate
+print(*sorted({'mcp', 'httpx2', 'starlette', 'openapi_pydantic'} & set(sys.modules)))
+"""
 
 
 def test_no_module_and_no_function_is_too_long_to_read() -> None:
@@ -34,6 +39,13 @@ def test_no_module_and_no_function_is_too_long_to_read() -> None:
                 if size > FUNCTION_LINES:
                     long.append(f"{path.name} {node.name}: {size} lines")
     assert long == []
+
+
+def test_the_operator_starts_without_what_only_sources_need() -> None:
+    done = subprocess.run([sys.executable, "-c", OPERATOR], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
 
 
 def test_the_api_alone_loads_nothing_heavy() -> None:

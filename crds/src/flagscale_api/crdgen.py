@@ -9,26 +9,16 @@ from typing import Any
 import yaml
 
 from flagscale_api import keys
-from flagscale_api.meta import CelRule, PrinterColumn, ResourceKind
+from flagscale_api.meta import PrinterColumn, ResourceKind
 from flagscale_api.schema import structural_schema, validation, without_defaults, without_hints
+from flagscale_api.v1alpha1.agent_tool_source import AGENT_TOOL_SOURCE
+from flagscale_api.v1alpha1.agent_tool_status import AGENT_TOOL
 from flagscale_api.v1alpha1.inference_service_status import INFERENCE_SERVICE
 from flagscale_api.v1alpha1.train_job_status import TRAIN_JOB
 
 ROOT = Path(__file__).resolve().parents[3]
-KINDS = (TRAIN_JOB, INFERENCE_SERVICE)
+KINDS = (TRAIN_JOB, INFERENCE_SERVICE, AGENT_TOOL, AGENT_TOOL_SOURCE)
 HEADER = "# Generated from the models in crds/src by `make crds`. Do not edit.\n"
-# "-a99-worker-511" is the longest suffix of a pod; its name must stay a DNS label.
-NAME_RULES = (
-    CelRule(
-        "self.metadata.name.size() <= 45",
-        "metadata.name: must be at most 45 characters, so that its pods' names fit into 63",
-    ),
-    CelRule(
-        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        "metadata.name: must be a DNS-1035 label: lower-case letters, digits and '-', "
-        "beginning with a letter",
-    ),
-)
 
 
 def _column(column: PrinterColumn) -> dict[str, Any]:
@@ -55,7 +45,7 @@ def _subresources(kind: ResourceKind) -> dict[str, Any]:
 
 def _root_schema(kind: ResourceKind) -> dict[str, Any]:
     text = (kind.spec_model.__doc__ or "").strip()
-    return {
+    schema = {
         "type": "object",
         "description": f"{kind.kind}: {text}",
         "required": ["spec"],
@@ -66,8 +56,9 @@ def _root_schema(kind: ResourceKind) -> dict[str, Any]:
             "spec": without_hints(structural_schema(kind.spec_model)),
             "status": without_defaults(without_hints(structural_schema(kind.status_model))),
         },
-        "x-kubernetes-validations": [validation(rule) for rule in NAME_RULES],
     }
+    rules = [validation(rule) for rule in kind.name_rules]
+    return {**schema, "x-kubernetes-validations": rules} if rules else schema
 
 
 def custom_resource_definition(kind: ResourceKind) -> dict[str, Any]:

@@ -17,6 +17,7 @@ TRAIN_JOB_LABEL: Final = f"{GROUP}/trainjob"
 OWNER_UID_LABEL: Final = f"{GROUP}/owner-uid"
 INFERENCE_SERVICE_LABEL: Final = f"{GROUP}/inferenceservice"
 REVISION_LABEL: Final = f"{GROUP}/revision"
+TOOL_SOURCE_LABEL: Final = f"{GROUP}/toolsource"
 ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 
 TRAIN_CONFIG_ANNOTATION: Final = f"{GROUP}/train-config"

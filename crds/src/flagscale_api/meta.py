@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -24,6 +24,20 @@ class CelRule:
     field_path: str | None = None
     holds: Callable[[Any], bool] | None = None
     optional_old_self: bool = False
+
+
+# "-a99-worker-511" is the longest suffix of a pod; its name must stay a DNS label.
+NAMES_OF_PODS: Final = (
+    CelRule(
+        "self.metadata.name.size() <= 45",
+        "metadata.name: must be at most 45 characters, so that its pods' names fit into 63",
+    ),
+    CelRule(
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name: must be a DNS-1035 label: lower-case letters, digits and '-', "
+        "beginning with a letter",
+    ),
+)
 
 
 class ApiModel(BaseModel):
@@ -98,3 +112,4 @@ class ResourceKind:
     status_model: type[ApiModel]
     list_map_keys: tuple[str, ...] = ()
     scale: ScalePaths | None = None
+    name_rules: tuple[CelRule, ...] = NAMES_OF_PODS

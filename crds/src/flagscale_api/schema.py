@@ -24,7 +24,12 @@ _COPIED = (
     "minimum",
     "maximum",
 )
-_LIST_KEYS = {"Condition": "type", "Attempt": "number", "EnvVar": "name"}
+_LIST_KEYS = {
+    "Condition": "type",
+    "Attempt": "number",
+    "EnvVar": "name",
+    "HttpArgument": "argument",
+}
 
 
 def structural_schema(model: type[ApiModel]) -> Schema:
@@ -63,6 +68,8 @@ class _Inliner:
         }
         if required:
             schema["required"] = required
+        if node.get("additionalProperties") is True:
+            schema["x-kubernetes-preserve-unknown-fields"] = True
         if model.cel_rules:
             schema["x-kubernetes-validations"] = [validation(rule) for rule in model.cel_rules]
         return schema
@@ -104,6 +111,8 @@ class _Inliner:
             return {**self._typed(only), "x-optional": True}
         schema = {key: node[key] for key in _COPIED if key in node}
         schema["type"] = node["type"]
+        if "const" in node:
+            schema["enum"] = [node["const"]]
         return {**schema, **self._details(node)}
 
     def _details(self, node: Schema) -> Schema:

@@ -19,7 +19,7 @@ def serving_context(settings: Settings, ca_pem: str) -> ServingContext:
     """For InferenceServices; `ca_pem` is the progress server's CA."""
     return ServingContext(
         image=settings.serving_image,
-        engine_images={"llamacpp": settings.llamacpp_image},
+        engine_images={"llamacpp": settings.llamacpp_image, "sglang": settings.sglang_image},
         image_pull_policy=settings.serving_pull_policy,
         progress_url=settings.effective_progress_url,
         progress_ca=ca_pem,

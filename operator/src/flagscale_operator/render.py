@@ -10,6 +10,8 @@ import yaml
 
 from flagscale_operator.contexts import serving_context, training_context
 from flagscale_operator.errors import InvalidSpecError
+from flagscale_operator.kinds.agent_tool_source.render import render_tools
+from flagscale_operator.kinds.agent_tool_source.view import offer_of, parse_agent_tool_source
 from flagscale_operator.kinds.inference_service.facts import observe_train_job
 from flagscale_operator.kinds.inference_service.pods import ServingContext
 from flagscale_operator.kinds.inference_service.render import render_children
@@ -18,6 +20,7 @@ from flagscale_operator.kinds.inference_service.view import parse_inference_serv
 from flagscale_operator.kinds.train_job.backends.pytorchjob import render_attempt
 from flagscale_operator.kinds.train_job.pod import RenderContext
 from flagscale_operator.kinds.train_job.reconciler import parse_train_job
+from flagscale_operator.outside.addresses import OutsideError
 from flagscale_operator.settings import Settings
 
 Manifest = dict[str, Any]
@@ -35,7 +38,8 @@ def render_documents(documents: Sequence[Manifest], contexts: RenderContexts) ->
     """The objects that our kinds in a file become; nothing for other kinds.
 
     Of a TrainJob it is the first attempt. An InferenceService with a trainJobRef needs the
-    TrainJob, finished, in the same file.
+    TrainJob, finished, in the same file, an AgentToolSource the ConfigMap with its document: no
+    server is asked.
 
     Raises:
         InvalidSpecError: an object can't work as written.
@@ -55,7 +59,35 @@ def render_documents(documents: Sequence[Manifest], contexts: RenderContexts) ->
             rendered.append(render_attempt(job, contexts.training, attempt=1, suspend=suspend))
         elif document.get("kind") == "InferenceService":
             rendered += _serving(body, jobs, contexts.serving)
+        elif document.get("kind") == "AgentToolSource":
+            rendered += _tools(body, documents)
     return rendered
+
+
+def _tools(body: Manifest, documents: Sequence[Manifest]) -> list[Manifest]:
+    """The AgentTools of a source; operations that can't be tools are left out."""
+    from flagscale_operator.outside.openapi_tools import list_openapi_tools
+
+    source = parse_agent_tool_source(body)
+    offer = offer_of(source)
+    texts = [
+        d["data"][offer.document.key]
+        for d in documents
+        if offer.document
+        and d.get("kind") == "ConfigMap"
+        and d["metadata"]["name"] == offer.document.name
+    ]
+    if not texts:
+        told = (
+            f"AgentToolSource {source.name}: its tools are its server's to tell; only a document "
+            "in a ConfigMap in the same file is rendered"
+        )
+        raise InvalidSpecError(told)
+    try:
+        listing = list_openapi_tools(texts[0].encode(), url="", server_url=offer.server_url)
+    except OutsideError as error:
+        raise InvalidSpecError(error.message, error.reason) from error
+    return list(render_tools(source, listing).tools.values())
 
 
 def _serving(

@@ -35,10 +35,21 @@ class Settings(BaseModel):
     llamacpp_image: str = Field(
         default="flagscale-llamacpp:latest", description="Image of serving pods for llamacpp."
     )
+    sglang_image: str = Field(
+        default="flagscale-sglang:latest", description="Image of serving pods for sglang."
+    )
     serving_pull_policy: str = Field(
         default="IfNotPresent",
         pattern="^(Always|IfNotPresent|Never)$",
         description="Pull policy of serving pods.",
+    )
+    matcher_url: str = Field(
+        default="",
+        pattern=r"^(http://[-.:\[\]A-Za-z0-9]+)?$",
+        description="Headless Service of the tool matchers; empty: none is installed.",
+    )
+    tool_loopback: bool = Field(
+        default=False, description="Ask tools on this machine; for development only."
     )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     metrics_port: int = Field(default=8080, ge=0, le=65535)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from support.demo.follow import follow
-from support.demo.install import install_charts
+from support.demo.install import INSTALLED, install_charts
 from support.demo.target import SAMPLES, Target, build_images, find_target
 
 NAMESPACE = "flagscale-demo"
@@ -89,11 +89,7 @@ def main() -> int:
     parser.add_argument("verb", choices=("install", "run"))
     verb = parser.parse_args().verb
     target = find_target()
-    roles = (
-        ("operator", "trainer", "serving", "llamacpp")
-        if verb == "install"
-        else ("trainer", "corpus")
-    )
+    roles = INSTALLED if verb == "install" else ("trainer", "corpus")
     try:
         images = build_images(*roles)
         if verb == "install":

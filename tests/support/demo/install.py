@@ -4,6 +4,8 @@ import json
 
 from support.demo.target import ROOT, Target
 
+INSTALLED = ("operator", "trainer", "serving", "llamacpp", "sglang", "matcher", "valkey")
+"""Roles of the images that the charts name."""
 RELEASE_NAMESPACE = "flagscale-system"
 RESTRICTED = {
     "apiVersion": "v1",
@@ -37,6 +39,9 @@ def install_charts(target: Target, images: dict[str, str], *extra: str) -> None:
         "trainer.image": images["trainer"],
         "serving.image": images["serving"],
         "serving.llamacppImage": images["llamacpp"],
+        "serving.sglangImage": images["sglang"],
+        "matcher.image": images["matcher"],
+        "redis.image": images["valkey"],
     }
     settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
     chart = str(ROOT / "charts" / "flagscale")

@@ -9,6 +9,7 @@ from support.cluster.commands import capture, run_logged
 from support.cluster.paths import folders
 from support.engines.wheel import LLAMA, llama_wheel
 
+from .requirements import common, without
 from .roles import Image, Role, content_key, folder_parts
 
 EPOCH = 1_700_000_000
@@ -28,6 +29,8 @@ class Sources:
     """Those of all its extras; empty without further ones."""
     engine: bytes
     """Those of the engine's own environment; empty without one."""
+    shared: frozenset[str]
+    """Names of distributions that the engine finds among the extra's."""
     image: Image
 
 
@@ -36,16 +39,23 @@ def read_sources(root: Path, role: Role, base: str) -> Sources:
     requirements = locked_requirements(root, role.extra) if role.extra else b""
     further = locked_requirements(root, role.extra, *role.further) if role.further else b""
     engine = engine_requirements(root, role.engine) if role.engine else b""
+    shared = common(engine, requirements) if role.shares else frozenset[str]()
+    engine = without(engine, shared)
     parts = [*folder_parts(root, f"images/{role.name}"), ("base", base.encode())]
     if role.extra:
         parts.append(("requirements", requirements))
         parts.append(("further", further))
         parts.append(("engine", engine))
         parts.append(("pyproject.toml", (root / "pyproject.toml").read_bytes()))
-        parts.append(("install.sh", (root / "images" / "install.sh").read_bytes()))
+        parts.extend((name, (root / "images" / name).read_bytes()) for name in _scripts(role))
     for folder in role.sources:
         parts.extend(folder_parts(root, folder))
-    return Sources(root, role, requirements, further, engine, Image(role.name, content_key(parts)))
+    image = Image(role.name, content_key(parts))
+    return Sources(root, role, requirements, further, engine, shared, image)
+
+
+def _scripts(role: Role) -> tuple[str, ...]:
+    return ("install.sh", *(("install_engine.sh",) if role.engine else ()))
 
 
 def locked_requirements(root: Path, *extras: str) -> bytes:
@@ -68,12 +78,15 @@ def write_context(sources: Sources, target: Path, log: Path) -> None:
     """Write the build context of an image into an empty folder."""
     shutil.copytree(sources.root / "images" / sources.role.name, target, dirs_exist_ok=True)
     if sources.role.extra:
-        shutil.copy(sources.root / "images" / "install.sh", target)
+        for name in _scripts(sources.role):
+            shutil.copy(sources.root / "images" / name, target)
         (target / "requirements.txt").write_bytes(sources.requirements)
         if sources.further:
             (target / "further.txt").write_bytes(sources.further)
         if sources.engine:
             (target / "engine.txt").write_bytes(sources.engine)
+        if sources.shared:
+            (target / "shared.txt").write_text("\n".join(sorted(sources.shared)) + "\n")
         if sources.role.engine == "llamacpp":
             project = sources.root / "images" / "engines" / sources.role.engine
             cache = folders(os.environ).cache

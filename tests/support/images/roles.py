@@ -22,10 +22,13 @@ class Role:
     """Extras that are installed on top, so that the layer below is shared with other roles."""
     engine: str = ""
     """An engine of images/engines/ that the image holds, in an environment of its own."""
+    shares: bool = False
+    """Whether the engine uses the extra's packages where both locks have the same versions."""
 
 
 ROLES = (
     Role("corpus"),
+    Role("valkey"),
     Role("operator", "operator", ("crds/src", "operator/src")),
     Role("trainer", "trainer", ("crds/src", "workloads/src")),
     Role(
@@ -35,6 +38,15 @@ ROLES = (
         further=("serving", "ray"),
         engine="vllm",
     ),
+    Role(
+        "sglang",
+        "trainer",
+        ("crds/src", "workloads/src"),
+        further=("serving", "ray"),
+        engine="sglang",
+        shares=True,
+    ),
+    Role("matcher", "matcher", ("crds/src", "workloads/src")),
     Role("llamacpp", "serving", ("crds/src", "workloads/src"), engine="llamacpp"),
 )
 BY_NAME = {role.name: role for role in ROLES}

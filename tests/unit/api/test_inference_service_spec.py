@@ -46,6 +46,8 @@ def test_the_table_of_offered_engines_is_what_their_adapters_say(engine: str) ->
     assert set(offer.devices) == can.devices
     assert set(offer.settings) == can.settings
     assert set(offer.quantizations) == can.quantizations
+    if "dtype" in offer.settings:
+        assert set(offer.dtypes) == can.dtypes
 
 
 HUB = {"volume": None, "huggingFace": {"repo": "acme/tiny", "revision": "main"}}
@@ -78,7 +80,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"volume": {"path": "a/../../b"}}}, "spec.model.volume.path: may not leave"),
     ({"model": {"file": "m.gguf"}}, "spec.model.file: is needed for engine llamacpp"),
     ({"engine": {"name": "llamacpp"}}, "spec.model.file: is needed for engine llamacpp"),
-    ({"engine": {"name": "sglang"}}, "spec.engine.name: not offered yet; use transformers"),
+    ({"engine": {"name": "diffusers"}}, "spec.engine.name: not offered yet; use transformers"),
+    ({"engine": {"name": "sglang", "dtype": "float16"}}, "use auto, bfloat16, float32"),
+    ({"engine": {"name": "sglang", "quantization": "fp8"}}, "spec.engine.quantization: not supp"),
     ({"engine": {"name": "vllm", "quantization": "awq"}}, "vllm reads no such weights; use none"),
     ({"upgradeDeadlineSeconds": 60}, "spec.upgradeDeadlineSeconds: is for runtime rayservice"),
     ({"runtime": "rayservice", "autoscaling": {"maxReplicas": 2}}, "set spec.runtime to pods"),
@@ -87,7 +91,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel: not supported"),
     ({"engine": {"pipelineParallel": 2}}, "spec.engine.pipelineParallel: not supported"),
     ({"engine": {"kvCacheFraction": 0.5}}, "spec.engine.kvCacheFraction: not supported"),
-    ({"engine": {"kvCacheTokens": 64}}, "remove it, or use vllm or simulator"),
+    ({"engine": {"kvCacheTokens": 64}}, "remove it, or use vllm or sglang or simulator"),
     ({"engine": {"quantization": "q8_0"}}, "remove it, or use llamacpp or vllm"),
     ({"engine": {"speculative": {"method": "ngram"}}}, "spec.engine.speculative: not supported"),
     (merged(LLAMACPP, {"engine": {"dtype": "float16"}}), "spec.engine.dtype: not supported"),

@@ -22,6 +22,10 @@ class ServedModel(ApiModel):
     revision: Annotated[str, StringConstraints(max_length=253)] = Field(
         default="", description="Label of this version of the model in metrics."
     )
+    digest: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None,
+        description="Digest that the folder's manifest.json has to tell; unset: any model will do.",
+    )
 
 
 class RoutingSpec(ApiModel):

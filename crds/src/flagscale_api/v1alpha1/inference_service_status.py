@@ -18,7 +18,8 @@ class LoadFailure(StatusModel):
     """How an engine pod ended."""
 
     reason: str = Field(
-        description="OutOfMemory, ConfigError, EngineExited or Killed; of a download, its reason."
+        description="OutOfMemory, ConfigError, ModelDigestMismatch, EngineExited or Killed; of a "
+        "download, its reason."
     )
     message: str = Field(description="Its last words and what to do next.")
     exit_code: int = Field(description="Exit code of the container.")

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from flagscale_api.meta import CelRule
 from flagscale_api.v1alpha1.engine import EngineSpec
 
 if TYPE_CHECKING:
     from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
+
+
+DTYPES: Final = get_args(EngineSpec.model_fields["dtype"].annotation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Offer:
     devices: tuple[str, ...]
     settings: tuple[str, ...]
     quantizations: tuple[str, ...] = ("none",)
+    dtypes: tuple[str, ...] = DTYPES
 
 
 OFFERED_ENGINES: Final[Mapping[str, Offer]] = MappingProxyType(
@@ -46,12 +50,25 @@ OFFERED_ENGINES: Final[Mapping[str, Offer]] = MappingProxyType(
             ),
             ("none", "int8"),
         ),
+        # As vLLM, and what it computes in there.
+        "sglang": Offer(
+            ("cpu",),
+            (
+                "context_length",
+                "max_concurrency",
+                "dtype",
+                "kv_cache_fraction",
+                "kv_cache_tokens",
+                "seed",
+            ),
+            dtypes=("auto", "bfloat16", "float32"),
+        ),
         "simulator": Offer(
             ("cpu",), ("context_length", "max_concurrency", "kv_cache_tokens", "seed")
         ),
     }
 )
-"""An engine joins when the serving image has it."""
+"""An engine joins when an image has it."""
 SETTINGS: Final = tuple(
     name for name in EngineSpec.model_fields if name not in ("name", "device", "extra_args")
 )
@@ -99,6 +116,20 @@ def _weights_rule(engine: str, readable: tuple[str, ...]) -> CelRule:
     )
 
 
+def _dtype_rule(engine: str, dtypes: tuple[str, ...]) -> CelRule:
+    """In what an engine that honours a dtype can't compute."""
+
+    def holds(spec: "InferenceServiceSpec") -> bool:
+        return spec.engine.name != engine or spec.engine.dtype in dtypes
+
+    return CelRule(
+        f"self.engine.name != '{engine}' || self.engine.dtype in {list(dtypes)}",
+        f"spec.engine.dtype: {engine} does not compute in it here; use {', '.join(dtypes)}",
+        ".engine.dtype",
+        holds=holds,
+    )
+
+
 ENGINE_RULES: Final = (
     CelRule(
         f"self.engine.name in {list(OFFERED_ENGINES)}",
@@ -118,6 +149,11 @@ ENGINE_RULES: Final = (
         _weights_rule(name, offer.quantizations)
         for name, offer in OFFERED_ENGINES.items()
         if "quantization" in offer.settings
+    ),
+    *(
+        _dtype_rule(name, offer.dtypes)
+        for name, offer in OFFERED_ENGINES.items()
+        if "dtype" in offer.settings and offer.dtypes != DTYPES
     ),
     CelRule(
         "self.engine.name != 'llamacpp' || !has(self.engine.maxConcurrency) || "

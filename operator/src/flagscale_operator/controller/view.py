@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flagscale_api import keys
+from flagscale_api.v1alpha1.tool_endpoint import host_and_port
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.store import ObjectKey, ObjectStore, label_of, object_key
 from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
     CONTROLLER_REVISION,
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
@@ -55,6 +58,14 @@ def referred_train_job(body: Mapping[str, Any]) -> str | None:
     return str(name) if name else None
 
 
+def tool_name(body: Mapping[str, Any]) -> str:
+    """What an AgentTool is called by: `server/name`, unique in a namespace."""
+    spec = body.get("spec") or {}
+    endpoint = spec.get("http") or spec.get("mcp") or spec.get("agent") or {}
+    server = spec.get("server") or host_and_port(str(endpoint.get("url", "")))
+    return f"{server}/{spec.get('name') or body['metadata']['name']}"
+
+
 class ClusterView:
     """The stores of all watched kinds; training pods keep their last state after deletion."""
 
@@ -72,6 +83,9 @@ class ClusterView:
             kind: ObjectStore(owner_name=of_service) for kind in SERVING_CHILDREN
         }
         self.serving_pods = ObjectStore(owner_name=of_service)
+        self.agent_tools = ObjectStore(owner_name=tool_name)
+        self.sourced_tools = ObjectStore(owner_name=label_of(keys.TOOL_SOURCE_LABEL))
+        self.tool_sources = ObjectStore()
         self.watched = (
             Watched(TRAIN_JOB, self.train_jobs, TRAIN_JOB),
             Watched(PYTORCH_JOB, self.children, TRAIN_JOB),
@@ -79,6 +93,9 @@ class ClusterView:
             Watched(INFERENCE_SERVICE, self.inference_services, INFERENCE_SERVICE),
             *(Watched(k, s, INFERENCE_SERVICE) for k, s in self.serving_children.items()),
             Watched(POD, self.serving_pods, INFERENCE_SERVICE),
+            Watched(AGENT_TOOL, self.agent_tools, AGENT_TOOL),
+            Watched(AGENT_TOOL, self.sourced_tools, AGENT_TOOL_SOURCE),
+            Watched(AGENT_TOOL_SOURCE, self.tool_sources, AGENT_TOOL_SOURCE),
         )
 
     def kinds(self) -> tuple[KubeKind, ...]:
@@ -111,6 +128,11 @@ class ClusterView:
         if kind is TRAIN_JOB:
             waiting = self.inference_services.owned_by(object_key(body))
             woken += [Key(INFERENCE_SERVICE.kind, *object_key(service)) for service in waiting]
+        if kind is AGENT_TOOL:
+            rivals = self.agent_tools.owned_by((object_key(body)[0], tool_name(body)))
+            woken += [
+                key for one in rivals if (key := Key(kind.kind, *object_key(one))) not in woken
+            ]
         return woken
 
     def keys(self) -> list[Key]:
@@ -118,12 +140,19 @@ class ClusterView:
         return [Key(e.kind.kind, *key) for e in self.own() for key in e.store.identities()]
 
     def phases(self, entry: Watched) -> list[str]:
-        """The phase of each object of a kind, as its status says."""
-        bodies = (entry.store.get(key) or {} for key in entry.store.identities())
-        return [(body.get("status") or {}).get("phase", "Pending") for body in bodies]
+        """The phase of each object of a kind, or why it is not Ready, as its status says."""
+        return [_phase(entry.store.get(key) or {}) for key in entry.store.identities()]
 
     def _concerned(self, kind: KubeKind, body: Mapping[str, Any]) -> list[Watched]:
         return [e for e in self.watched if e.kind is kind and e.owner_of(body) is not None]
+
+
+def _phase(body: Mapping[str, Any]) -> str:
+    status = body.get("status") or {}
+    if "phase" in status:
+        return str(status["phase"])
+    conditions = status.get("conditions") or ()
+    return next((str(c["reason"]) for c in conditions if c["type"] == "Ready"), "Pending")
 
 
 def _ended(body: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from flagscale_operator.edge.informer import run_informer
 from flagscale_operator.edge.login import kopf_connection
 from flagscale_operator.edge.reconcilers import make_reconcile
 from flagscale_operator.edge.serving_load import serving_load
+from flagscale_operator.edge.tools import Outside, make_outside
 from flagscale_operator.edge.watch import Watch
 from flagscale_operator.kube.connection import Connection
 from flagscale_operator.kube.http import KubeHttp
@@ -87,12 +88,14 @@ async def operate(
     load = await serving_load(
         kube, view, metrics, settings.namespace, certificates.ca_pem, waking, utc_now
     )
+    outside = make_outside(settings, kube, view, queue)
     reconcile = make_reconcile(
         settings,
         kube=kube,
         view=view,
         board=board,
         load=load.board,
+        outside=outside,
         metrics=metrics,
         ca_pem=certificates.ca_pem,
         clock=utc_now,
@@ -109,7 +112,7 @@ async def operate(
     ):
         where = {"namespace": settings.namespace, "address": settings.pod_ip}
         await publish_endpoint(kube, **where, port=settings.progress_port)
-        await _work(settings, connection, view, queue, reconcile, metrics, health)
+        await _work(settings, connection, view, queue, reconcile, outside, metrics, health)
 
 
 def _waking(queue: KeyedQueue, kind: KubeKind) -> Callable[[str, str], None]:
@@ -122,6 +125,7 @@ async def _work(
     view: ClusterView,
     queue: KeyedQueue,
     reconcile: Reconcile,
+    outside: Outside,
     metrics: Metrics,
     health: Health,
 ) -> None:
@@ -136,6 +140,7 @@ async def _work(
         asyncio.create_task(measure(view, health, metrics)),
         asyncio.create_task(resync(queue, view.keys)),
         asyncio.create_task(_mark_ready(ready, health)),
+        asyncio.create_task(outside.run(metrics)),
     ]
     informer = asyncio.create_task(
         run_informer(

@@ -7,11 +7,20 @@ from flagscale_operator.contexts import serving_context, training_context
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.runner import Reconcile
 from flagscale_operator.controller.view import ClusterView
+from flagscale_operator.edge.tools import Outside
+from flagscale_operator.kinds.agent_tool.reconciler import AgentToolReconciler
+from flagscale_operator.kinds.agent_tool_source.reconciler import AgentToolSourceReconciler
 from flagscale_operator.kinds.inference_service.load import LoadSource
 from flagscale_operator.kinds.inference_service.reconciler import InferenceServiceReconciler
 from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
 from flagscale_operator.kube.http import KubeHttp
-from flagscale_operator.kube.kinds import INFERENCE_SERVICE, TRAIN_JOB, KubeKind
+from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
+    INFERENCE_SERVICE,
+    TRAIN_JOB,
+    KubeKind,
+)
 from flagscale_operator.progress.board import ProgressBoard
 from flagscale_operator.settings import Settings
 from flagscale_operator.telemetry.events import EventRecorder
@@ -33,6 +42,7 @@ def make_reconcile(
     view: ClusterView,
     board: ProgressBoard,
     load: LoadSource,
+    outside: Outside,
     metrics: Metrics,
     ca_pem: str,
     clock: Clock,
@@ -54,6 +64,24 @@ def make_reconcile(
         context=training_context(settings, ca_pem),
         clock=clock,
     )
+    return _by_kind(
+        {
+            TRAIN_JOB.kind: train_jobs.reconcile,
+            **_service_reconcile(settings, kube, view, load, events, ca_pem, clock),
+            **_tool_reconciles(kube, view, outside, events, clock),
+        }
+    )
+
+
+def _service_reconcile(
+    settings: Settings,
+    kube: KubeHttp,
+    view: ClusterView,
+    load: LoadSource,
+    events: EventRecorder,
+    ca_pem: str,
+    clock: Clock,
+) -> dict[str, Reconcile]:
     services = InferenceServiceReconciler(
         kube=kube.managing_as(field_manager(INFERENCE_SERVICE)),
         view=view,
@@ -62,9 +90,28 @@ def make_reconcile(
         context=serving_context(settings, ca_pem),
         clock=clock,
     )
-    return _by_kind(
-        {TRAIN_JOB.kind: train_jobs.reconcile, INFERENCE_SERVICE.kind: services.reconcile}
+    return {INFERENCE_SERVICE.kind: services.reconcile}
+
+
+def _tool_reconciles(
+    kube: KubeHttp, view: ClusterView, outside: Outside, events: EventRecorder, clock: Clock
+) -> dict[str, Reconcile]:
+    tools = AgentToolReconciler(
+        kube=kube.managing_as(field_manager(AGENT_TOOL)),
+        view=view,
+        probes=outside.probes,
+        indexes=outside.index,
+        events=events,
+        clock=clock,
     )
+    sources = AgentToolSourceReconciler(
+        kube=kube.managing_as(field_manager(AGENT_TOOL_SOURCE)),
+        view=view,
+        listings=outside.listings,
+        events=events,
+        clock=clock,
+    )
+    return {AGENT_TOOL.kind: tools.reconcile, AGENT_TOOL_SOURCE.kind: sources.reconcile}
 
 
 def _by_kind(reconciles: Mapping[str, Reconcile]) -> Reconcile:

@@ -21,10 +21,11 @@ def parse_spec(
     try:
         return model.model_validate(body.get("spec") or {}, extra=unknown)
     except ValidationError as error:
-        raise InvalidSpecError("; ".join(_sentences(error))) from error
+        raise InvalidSpecError("; ".join(sentences(error))) from error
 
 
-def _sentences(error: ValidationError) -> list[str]:
+def sentences(error: ValidationError) -> list[str]:
+    """What is wrong with a spec, by field and value."""
     return [
         f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}, got {e['input']!r:.80}"
         if e["type"] != "value_error"

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from flagscale_api import keys
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
-Scope = Literal["cluster", "release"]
+Scope = Literal["cluster", "release", "secrets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ TRAIN_JOB: Final = KubeKind(keys.GROUP, keys.VERSION, "TrainJob", "trainjobs")
 INFERENCE_SERVICE: Final = KubeKind(
     keys.GROUP, keys.VERSION, "InferenceService", "inferenceservices"
 )
+AGENT_TOOL: Final = KubeKind(keys.GROUP, keys.VERSION, "AgentTool", "agenttools")
+AGENT_TOOL_SOURCE: Final = KubeKind(keys.GROUP, keys.VERSION, "AgentToolSource", "agenttoolsources")
 PYTORCH_JOB: Final = KubeKind("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs")
 POD: Final = KubeKind("", "v1", "Pod", "pods")
 DEPLOYMENT: Final = KubeKind("apps", "v1", "Deployment", "deployments")
@@ -56,6 +58,13 @@ ENDPOINT_SLICE: Final = KubeKind("discovery.k8s.io", "v1", "EndpointSlice", "end
 TOKEN_REVIEW: Final = KubeKind(
     "authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False
 )
+SUBJECT_ACCESS_REVIEW: Final = KubeKind(
+    "authorization.k8s.io",
+    "v1",
+    "SubjectAccessReview",
+    "subjectaccessreviews",
+    namespaced=False,
+)
 API_SERVICE: Final = KubeKind(
     "apiregistration.k8s.io", "v1", "APIService", "apiservices", namespaced=False
 )
@@ -70,7 +79,11 @@ CRD: Final = KubeKind(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One RBAC rule; `release` rules hold in the operator's own namespace only."""
+    """One RBAC rule.
+
+    `release` rules hold in the operator's own namespace only, `secrets` rules in the namespaces
+    whose Secrets tools may name.
+    """
 
     kind: KubeKind
     verbs: tuple[Verb, ...]
@@ -155,6 +168,22 @@ RULES: Final = (
         ("get", "list", "watch", "create", "patch", "delete"),
         why="the last revision that served, to go back to",
     ),
+    Rule(
+        AGENT_TOOL,
+        ("get", "list", "watch", "create", "patch", "delete"),
+        why="watch; one per tool of a source, deleted when the source has it no more",
+    ),
+    Rule(AGENT_TOOL, ("patch",), subresource="status", why="report"),
+    Rule(AGENT_TOOL_SOURCE, ("list", "watch"), why="watch"),
+    Rule(AGENT_TOOL_SOURCE, ("patch",), subresource="status", why="report"),
+    Rule(
+        AGENT_TOOL_SOURCE,
+        ("update",),
+        subresource="finalizers",
+        why="own children that block deletion",
+    ),
+    Rule(CONFIG_MAP, ("get",), why="OpenAPI documents that a source names"),
+    Rule(SECRET, ("get",), scope="secrets", why="credentials that a source names"),
     Rule(POD, ("get", "list", "watch"), why="causes of failures; only pods of our objects"),
     Rule(EVENT, ("create", "patch"), why="tell the story of a run"),
     Rule(TOKEN_REVIEW, ("create",), why="bind progress posts to the job's pods"),
@@ -186,3 +215,11 @@ RULES: Final = (
         why="progress posts go to the leader",
     ),
 )
+MATCHER_RULES: Final = (
+    Rule(AGENT_TOOL, ("get", "list", "watch"), why="what is found"),
+    Rule(AGENT_TOOL, ("patch",), subresource="status", why="count calls"),
+    Rule(TOKEN_REVIEW, ("create",), why="who asks"),
+    Rule(SUBJECT_ACCESS_REVIEW, ("create",), why="what they may find and call"),
+    Rule(SECRET, ("get",), scope="secrets", why="credentials that a tool names"),
+)
+"""What the matcher may do, under a service account of its own."""

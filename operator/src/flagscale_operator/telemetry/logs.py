@@ -58,6 +58,9 @@ def configure_logging(level: str, *, stream: TextIO) -> None:
     root.setLevel(level)
     # aiohttp logs each request's path at INFO; ours are counted in metrics instead.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    # What servers of tools answer is told by conditions.
+    logging.getLogger("httpx2").setLevel(max(root.level, logging.WARNING))
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
     # Kopf tells of every event that it handled.
     for chatty in ("kopf.objects", "kopf.activities", "kopf._core"):
         logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from flagscale_operator.kube.kinds import INFERENCE_SERVICE, TRAIN_JOB
+from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
+    INFERENCE_SERVICE,
+    TRAIN_JOB,
+)
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 QUEUE_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0)
@@ -26,7 +31,12 @@ class Metrics:
                 ("phase",),
                 registry=registry,
             )
-            for kind in (TRAIN_JOB.kind, INFERENCE_SERVICE.kind)
+            for kind in (
+                TRAIN_JOB.kind,
+                INFERENCE_SERVICE.kind,
+                AGENT_TOOL.kind,
+                AGENT_TOOL_SOURCE.kind,
+            )
         }
         build = Gauge("flagscale_build_info", "Always 1.", ("version",), registry=registry)
         build.labels(version).set(1)

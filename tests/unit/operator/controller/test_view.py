@@ -3,7 +3,14 @@ from typing import Any
 from flagscale_api import keys
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.view import ClusterView
-from flagscale_operator.kube.kinds import DEPLOYMENT, INFERENCE_SERVICE, POD, TRAIN_JOB
+from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    POD,
+    TRAIN_JOB,
+)
 
 JOB, SERVICE = Key("TrainJob", "ns", "a"), Key("InferenceService", "ns", "a")
 
@@ -69,3 +76,42 @@ def test_every_object_that_is_reconciled_is_resynced() -> None:
     view.keep(DEPLOYMENT, body("a-engine", label=keys.INFERENCE_SERVICE_LABEL))
 
     assert view.keys() == [JOB, SERVICE]
+
+
+def test_a_tool_wakes_itself_and_the_source_that_made_it() -> None:
+    view = ClusterView()
+    tool, source = Key("AgentTool", "ns", "t"), Key("AgentToolSource", "ns", "a")
+
+    assert view.woken_by(AGENT_TOOL, body("t")) == [tool]
+    assert view.woken_by(AGENT_TOOL, body("t", label=keys.TOOL_SOURCE_LABEL)) == [tool, source]
+    assert view.woken_by(AGENT_TOOL_SOURCE, body("a")) == [source]
+
+
+def test_tools_of_one_name_on_one_server_are_found_together() -> None:
+    view = ClusterView()
+    for name, spec in {
+        "get": {"http": {"url": "https://A.example/x"}},
+        "b": {"name": "get", "mcp": {"url": "https://a.example/mcp"}},
+        "c": {"name": "get", "server": "other", "mcp": {"url": "https://a.example/mcp"}},
+        "d": {"name": "get"},
+    }.items():
+        view.keep(AGENT_TOOL, {**body(name), "spec": spec})
+
+    removed = view.agent_tools.get(("ns", "get"))
+    assert removed
+    assert view.woken_by(AGENT_TOOL, removed) == [
+        Key("AgentTool", "ns", "get"),
+        Key("AgentTool", "ns", "b"),
+    ]
+    found = view.agent_tools.owned_by(("ns", "a.example/get"))
+    assert [one["metadata"]["name"] for one in found] == ["b", "get"]
+
+
+def test_what_has_no_phase_is_counted_by_why_it_is_not_ready() -> None:
+    view = ClusterView()
+    (entry,) = (one for one in view.own() if one.kind is AGENT_TOOL)
+    conditions = [{"type": "Ready", "reason": "SchemaDrifted"}]
+    view.keep(AGENT_TOOL, {**body("a"), "status": {"conditions": conditions}})
+    view.keep(AGENT_TOOL, body("b"))
+
+    assert sorted(view.phases(entry)) == ["Pending", "SchemaDrifted"]

@@ -21,6 +21,7 @@ def unsettled(seen: Observed, name: str = "svc-engine", **status: Any) -> Observ
 
 
 CONFIG_ERROR = "[serve] x\nserve: model.path: does not exist, got /models/c/f; correct it"
+OTHER_MODEL = "[serve] x\nserve: model.digest: /models/c/f holds another model than a, got b; serve"
 EXIT_ERROR = "serve: simulator-0: engine: ended with exit code 3; its last lines:\nboom\n"
 EXIT_ERROR += "processes.restarts: spent, got 1 in ten minutes; correct the model"
 
@@ -44,6 +45,10 @@ EXIT_ERROR += "processes.restarts: spent, got 1 in ten minutes; correct the mode
         (
             {"failure": ended(1, CONFIG_ERROR)},
             "ConfigError", "model.path: does not exist, got /models/c/f", "Failed",
+        ),
+        (
+            {"failure": ended(1, OTHER_MODEL)},
+            "ModelDigestMismatch", "got b; serve; or name the folder with spec.model.vol", "Failed",
         ),
         ({"failure": ended(1, EXIT_ERROR)}, "EngineExited", "boom", "Failed"),
         ({"failure": ended(137, "", "OOMKilled")}, "OutOfMemory", "limits.memory", "Failed"),

@@ -116,6 +116,11 @@ def test_a_new_digest_rolls_the_engines_and_not_the_gateway() -> None:
     assert old["svc-gateway"] == new["svc-gateway"]
 
 
+def test_engines_check_the_digest_that_is_known() -> None:
+    assert config_of(children()["Deployment/svc-engine"]).model.digest == SOURCE.digest
+    assert config_of(children()["Deployment/svc-gateway"]).model.digest is None
+
+
 def test_more_replicas_roll_nothing() -> None:
     one, two = children(), children(replicas=2)
     for name in ("Deployment/svc-engine", "Deployment/svc-gateway"):

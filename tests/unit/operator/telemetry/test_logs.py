@@ -79,3 +79,11 @@ def test_an_unknown_field_is_refused() -> None:
         bound(body="x"),
     ):
         pass
+
+
+def test_what_a_server_of_tools_answers_is_no_line_of_ours(output: io.StringIO) -> None:
+    logging.getLogger("httpx2").info("HTTP Request: POST http://tools/mcp")
+    logging.getLogger("mcp.client").error("Error parsing message")
+    _log.info("ours")
+
+    assert [line["msg"] for line in lines(output)] == ["ours"]

@@ -1,9 +1,13 @@
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from flagscale_workloads.agent import MiniLmEncoder, StaticEncoder, ToolMatcher
 from flagscale_workloads.agent.tool_match.arms import Arm
 from flagscale_workloads.agent.tool_match.breaker import Breaker
+from flagscale_workloads.agent.tool_match.encoders import minilm_file
 
 from .conftest import TOOLS, Moody
 
@@ -100,3 +104,64 @@ def test_a_vector_does_not_depend_on_its_batch(encoder: MiniLmEncoder | StaticEn
         # int8 activations are scaled by the whole batch.
         assert float(encoder.encode([text])[0] @ row) > 0.99
     assert encoder.encode([]).shape == (0, encoder.dimensions)
+
+
+def test_deferred_tools_are_found_by_the_other_arms_until_they_are_embedded(moody: Moody) -> None:
+    matcher = ToolMatcher(encoders={"dense": moody, "static": StaticEncoder()}, deadline_s=10)
+    matcher.update(upsert=TOOLS, defer={"dense"})
+    assert moody.encoded == []
+    assert matcher.arms()[0].missing == len(TOOLS)
+    assert matcher.match_tools("forecast", 1, min_confidence=0).hits[0].tool.name == "get_weather"
+
+    assert [matcher.embed_missing(4) for _ in range(3)] == [4, 2, 0]
+    assert matcher.arms()[0].missing == 0
+    # What is known by content is not lost by a change, and not embedded again.
+    moody.encoded.clear()
+    matcher.update(upsert=TOOLS, defer={"dense"})
+    assert matcher.arms()[0].missing == 0
+    assert moody.encoded == []
+    matcher.close()
+
+
+def test_what_changes_while_it_is_embedded_stays_changed(moody: Moody) -> None:
+    matcher = ToolMatcher(encoders={"dense": moody}, deadline_s=10)
+    matcher.update(upsert=TOOLS[:3], defer={"dense"})
+    moody.blocked.clear()
+    embedding = threading.Thread(target=matcher.embed_missing)
+    embedding.start()
+    new = replace(TOOLS[1], description="Something else")
+    matcher.update(upsert=[new], remove=[TOOLS[0].key], defer={"dense"})
+    moody.blocked.set()
+    embedding.join()
+
+    assert matcher.get(TOOLS[0].key) is None
+    assert matcher.get(TOOLS[1].key) == new
+    assert matcher.arms()[0].missing == 1
+    assert matcher.embed_missing() == 1
+    matcher.close()
+
+
+def test_an_arm_that_is_away_embeds_nothing_and_later_all(moody: Moody) -> None:
+    matcher = ToolMatcher(encoders={"dense": moody}, deadline_s=10)
+    matcher.update(upsert=TOOLS, defer={"dense"})
+    moody.broken = True
+    assert matcher.embed_missing() == 0
+    moody.broken = False
+    assert matcher.embed_missing() == len(TOOLS)
+    matcher.close()
+
+
+def test_products_of_integers_give_the_vectors_of_the_models_file() -> None:
+    import onnxruntime
+
+    encoder = MiniLmEncoder()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    plain = MiniLmEncoder()
+    plain._session = onnxruntime.InferenceSession(
+        str(minilm_file()), options, providers=["CPUExecutionProvider"]
+    )
+    texts = ["read a file", "Will it rain in Rome tomorrow?", "send an e-mail to everybody " * 9]
+    cosines = (encoder.encode(texts) * plain.encode(texts)).sum(1)
+    assert cosines.min() > 0.998
+    assert not np.array_equal(encoder.encode(texts), plain.encode(texts))

@@ -36,6 +36,7 @@ changes = st.lists(st.tuples(st.lists(tools, max_size=4), st.lists(tools, max_si
 filters = st.builds(
     Filter,
     namespaces=st.sampled_from((frozenset(), frozenset({"a"}))),
+    also=st.frozensets(st.sampled_from(("b//tool1", "b//tool2", "a//tool3", "none")), max_size=2),
     categories=st.sampled_from((frozenset(), frozenset({"b"}))),
     subjects=st.sampled_from((None, frozenset(), frozenset({"a"}))),
     only_healthy=st.booleans(),
@@ -53,7 +54,11 @@ def scores(matcher: ToolMatcher, where: Filter, k: int = 100) -> dict[str, float
 
 def allowed(tool: Tool, where: Filter) -> bool:
     return (
-        (not where.namespaces or tool.namespace in where.namespaces)
+        (
+            not (where.namespaces or where.also)
+            or tool.namespace in where.namespaces
+            or tool.key in where.also
+        )
         and (not where.categories or tool.category in where.categories)
         and (where.subjects is None or not tool.access or bool(tool.access & where.subjects))
         and (tool.healthy or not where.only_healthy)

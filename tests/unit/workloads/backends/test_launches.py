@@ -1,6 +1,7 @@
 """Golden command lines, and the semantics that engines disagree about."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_sglang_on_cpu_has_this_command_line(launch: Launcher) -> None:
 def test_llamacpp_has_this_command_line(launch: Launcher) -> None:
     made = launch("llamacpp", contextLength=2048, maxConcurrency=1, seed=7)
     assert made.command == (
-        "/engine/bin/python", "-m", "llama_cpp.server", "--model=/models/m",
+        "/engine/bin/python", "-m", "flagscale_llamacpp", "--model=/models/m",
         "--model_alias=served", "--host=127.0.0.1", "--port=8123", "--n_ctx=2048", "--seed=7",
         "--interrupt_requests=false", "--verbose=false",
     )  # fmt: skip
@@ -120,6 +121,17 @@ def test_sglang_verifies_one_token_more_than_it_drafts(launch: Launcher) -> None
     assert option(command, "--speculative-algorithm") == "STANDALONE"
     assert option(command, "--speculative-num-steps") == "3"
     assert option(command, "--speculative-num-draft-tokens") == "4"
+
+
+def test_llamacpp_gets_its_limit_only_where_that_was_checked(launch: Launcher) -> None:
+    bounded, plain = launch("llamacpp"), launch("llamacpp", version="0.4.0")
+    overlay = Path(bounded.environment["PYTHONPATH"])
+    assert (overlay / f"{bounded.command[2]}.py").exists()
+    assert bounded.patches == ("llama-cpp-python 0.3.36 obeys max_tokens within characters, too",)
+    assert plain.command[2] == "llama_cpp.server"
+    assert plain.command[3:] == bounded.command[3:]
+    assert not plain.patches
+    assert "PYTHONPATH" not in plain.environment
 
 
 def test_llamacpp_drafts_from_the_prompt(launch: Launcher) -> None:

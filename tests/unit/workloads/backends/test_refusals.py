@@ -44,6 +44,7 @@ DEFAULT_LAUNCH_WORDS = 5
         ("vllm", "cpu", {"kvCacheTokens": 256, "contextLength": 512}, "at least"),
         ("sglang", "cpu", {"speculative": {"method": "ngram"}}, "engine.speculative: not"),
         ("sglang", "cpu", {"dtype": "float16"}, "engine.dtype: not supported, got float16"),
+        ("sglang", "cpu", {"extraArgs": {"grammar-backend": "outlines"}}, "nothing else works"),
         ("sglang", "cpu", {"kvCacheTokens": 256, "contextLength": 512}, "at least"),
         ("sglang", "cpu", {"extraArgs": {"attention-backend": "triton"}}, "nothing else works"),
         ("transformers", "cpu", {"kvCacheTokens": 4096}, "engine.kvCacheTokens: not supported"),

@@ -3,6 +3,7 @@
 from typing import ClassVar, Final, Literal
 
 from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_workloads.backends import llamacpp_limit
 from flagscale_workloads.backends.adapter import (
     BackendAdapter,
     Capabilities,
@@ -73,12 +74,14 @@ class LlamaCppAdapter(BackendAdapter):
             raise refusal("speculative.method", engine.speculative.method, remedy)
 
     def launch(self, engine: EngineSpec, placement: Placement) -> Launch:
-        """`python -m llama_cpp.server` for these settings. Raises EngineConfigError."""
+        """The server for these settings. Raises EngineConfigError."""
         self.check(engine, device=placement.device)
+        version = placement.engine_version or self.arguments.version
+        bounded = version in llamacpp_limit.CHECKED
         command = (
             str(placement.python),
             "-m",
-            "llama_cpp.server",
+            llamacpp_limit.MODULE if bounded else llamacpp_limit.PLAIN_MODULE,
             *option("--model", placement.model),
             *option("--model_alias", placement.served_name),
             *option("--host", placement.host),
@@ -91,7 +94,12 @@ class LlamaCppAdapter(BackendAdapter):
             *_speculative(engine),
             *extra_arguments(engine.extra_args, table=self.arguments),
         )
-        return Launch(command, {**OFFLINE, **_address(placement)}, self.unset)
+        environment = {**OFFLINE, **_address(placement)}
+        if not bounded:
+            return Launch(command, environment, self.unset)
+        environment["PYTHONPATH"] = str(llamacpp_limit.OVERLAY)
+        patch = llamacpp_limit.patch_name(version)
+        return Launch(command, environment, self.unset, patches=(patch,))
 
 
 def _speculative(engine: EngineSpec) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class SglangAdapter(BackendAdapter):
     )
     cpu_capabilities: ClassVar[Capabilities] = Capabilities(
         features=_FEATURES,
-        settings=_SETTINGS - {"tensor_parallel", "pipeline_parallel"},
+        settings=_SETTINGS - {"tensor_parallel", "pipeline_parallel", "quantization"},
         devices=frozenset({"cpu"}),
         dtypes=frozenset({"auto", "bfloat16", "float32"}),
     )
@@ -117,6 +117,8 @@ class SglangAdapter(BackendAdapter):
         **dict.fromkeys(("attention_backend", "sampling_backend"), _CPU_ONLY),
         **dict.fromkeys(("prefill_attention_backend", "decode_attention_backend"), _CPU_ONLY),
         **dict.fromkeys(("kv_cache_dtype", "enable_torch_compile"), _CPU_ONLY),
+        # images/engines/sglang is without outlines; xgrammar is what SGLang takes by itself.
+        "grammar_backend": _CPU_ONLY,
     }
     parser_environment: ClassVar[dict[str, str]] = {
         **OFFLINE,

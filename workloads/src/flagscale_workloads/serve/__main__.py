@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import uvloop
 import yaml
@@ -19,14 +19,26 @@ from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.backends.registry import adapter_of
 from flagscale_workloads.backends.versions import installed_version
 from flagscale_workloads.serve.api_keys import KeysFileError
+from flagscale_workloads.serve.model_digest import ModelDigestError, check_digest
 from flagscale_workloads.serve.processes import EngineExitedError
 from flagscale_workloads.serve.service import ServeEngine
 
 _log = logging.getLogger("flagscale.serve")
+GPU: Final = Path("/dev/nvidia0")
+"""What the driver shows of the first one."""
 
 
 class ConfigFileError(Exception):
     """The configuration can't be used."""
+
+
+_TOLD: Final = (
+    ConfigFileError,
+    EngineConfigError,
+    EngineExitedError,
+    KeysFileError,
+    ModelDigestError,
+)
 
 
 def read_config(path: Path) -> ServeConfig:
@@ -47,19 +59,25 @@ def read_config(path: Path) -> ServeConfig:
         raise ConfigFileError(f"{path}: not valid\n  " + "\n  ".join(told)) from error
 
 
-def find_device(config: ServeConfig) -> Literal["cpu", "cuda"]:
-    """The device asked for; for auto, the GPU where the driver shows one."""
+def find_device(config: ServeConfig, gpu: Path = GPU) -> Literal["cpu", "cuda"]:
+    """The device asked for; for auto, the GPU where there is one. Raises ConfigFileError."""
+    found = gpu.exists()
+    if config.engine.device == "cuda" and not found:
+        remedy = "ask for nvidia.com/gpu in spec.resources.limits, or use auto or cpu"
+        raise ConfigFileError(f"engine.device: there is no GPU here, got cuda; {remedy}")
     if config.engine.device != "auto":
         return config.engine.device
-    return "cuda" if Path("/dev/nvidia0").exists() else "cpu"
+    return "cuda" if found else "cpu"
 
 
 def check_installed(config: ServeConfig, adapter: BackendAdapter, python: Path) -> None:
-    """Raise ConfigFileError or EngineConfigError where model, interpreter or engine is missing."""
+    """Raise one of this program's errors where model, interpreter or engine is not as it should."""
     model = Path(config.model.path)
     for field, path in (("model.path", model), ("processes.python", python)):
         if not path.exists():
             raise ConfigFileError(f"{field}: does not exist, got {path}; correct it")
+    if config.model.digest:
+        check_digest(model, config.model.digest)
     adapter.check_model(config.engine, model)
     if adapter.distributions and not installed_version(python, *adapter.distributions):
         wanted = " or ".join(adapter.distributions)
@@ -68,7 +86,7 @@ def check_installed(config: ServeConfig, adapter: BackendAdapter, python: Path) 
 
 
 async def serve(config: ServeConfig) -> None:
-    """Run until SIGTERM or SIGINT. Raises EngineConfigError, KeysFileError, EngineExitedError."""
+    """Run until SIGTERM or SIGINT. Raises one of this program's errors."""
     device = find_device(config)
     adapter = adapter_of(config.engine.name)
     adapter.check(config.engine, device=device)
@@ -108,7 +126,7 @@ def main() -> int:
     logging.basicConfig(level=level, format="[serve] %(message)s", stream=sys.stderr)
     try:
         uvloop.run(serve(read_config(arguments.config)))
-    except (ConfigFileError, EngineConfigError, KeysFileError, EngineExitedError) as error:
+    except _TOLD as error:
         print(f"serve: {error}", file=sys.stderr)
         return 1
     return 0

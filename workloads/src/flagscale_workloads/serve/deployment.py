@@ -19,6 +19,7 @@ from flagscale_workloads.serve.first_token import (
     probe_request,
 )
 from flagscale_workloads.serve.http.upstream import UpstreamError
+from flagscale_workloads.serve.last_words import last_words
 from flagscale_workloads.serve.processes import (
     EngineExitedError,
     EngineProcess,
@@ -122,15 +123,16 @@ class Deployment:
         """Wait for a first token; what went wrong, or None."""
         self.starting.add(replica)
         timeout_s = self.config.processes.start_timeout_seconds
-        started_at = self.now()
-        teller = asyncio.create_task(self._tell(engine, replica.name, started_at))
+        name, started_at = replica.name, self.now()
+        teller = asyncio.create_task(self._tell(engine, name, started_at))
         probe = probe_request(self.config.model.name, self.adapter.capabilities)
         try:
             async with asyncio.timeout(timeout_s):
                 await await_health(replica, self.adapter.health_path)
+                healthy_at = self.now()
                 await generate_one(replica, probe, timeout_s=timeout_s)
         except TimeoutError:
-            last = "\n".join(engine.tail)
+            last = last_words(engine.output.tail)
             return f"engine: no token within {timeout_s:g} s; its last lines:\n{last}"
         except (FirstTokenError, UpstreamError) as error:
             return str(error)
@@ -138,11 +140,12 @@ class Deployment:
             teller.cancel()
             with suppress(asyncio.CancelledError):
                 await teller
-        _log.info("%s: ready after %.1f s", replica.name, self.now() - started_at)
+        times = (self.now() - started_at, self.now() - healthy_at)
+        _log.info("%s: ready after %.1f s, of which its first token took %.1f s", name, *times)
         return None
 
     async def _tell(self, engine: EngineProcess, name: str, started_at: float) -> None:
         while True:
             await asyncio.sleep(TELL_INTERVAL_S)
-            last = engine.tail[-1] if engine.tail else "nothing said yet"
+            last = engine.output.newest or "nothing said yet"
             _log.info("%s: loading, %.0f s: %.160s", name, self.now() - started_at, last)

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from flagscale_workloads.backends.adapter import Launch
+from flagscale_workloads.serve.engine_output import EngineOutput
+from flagscale_workloads.serve.last_words import last_words
 
 _log = logging.getLogger(__name__)
 BUDGET_WINDOW_S: Final = 600.0
-LOG_LINES: Final = 40
+READ_BYTES: Final = 1 << 16
 # Variables that would make an engine reach out or run foreign code stay out of its environment.
 KEPT_ENVIRONMENT: Final = (
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LD_LIBRARY_PATH", "LD_PRELOAD",
@@ -50,7 +52,7 @@ class EngineProcess:
     """One running engine and the end of its log."""
 
     process: asyncio.subprocess.Process
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    output: EngineOutput = field(default_factory=EngineOutput)
     _reader: asyncio.Task[None] | None = None
 
     @classmethod
@@ -66,7 +68,6 @@ class EngineProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            limit=1 << 20,
         )
         engine = cls(process)
         engine._reader = asyncio.create_task(engine._read(on_line))
@@ -75,16 +76,11 @@ class EngineProcess:
     async def _read(self, on_line: Callable[[str], None]) -> None:
         stream = self.process.stdout
         assert stream is not None  # noqa: S101 - asked for above
-        while True:
-            try:
-                line = await stream.readline()
-            except ValueError:
-                continue  # a line over the limit
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            self.tail.append(text)
-            on_line(text)
+        while data := await stream.read(READ_BYTES):
+            for line in self.output.feed(data):
+                on_line(line)
+        for line in self.output.close():
+            on_line(line)
 
     @property
     def running(self) -> bool:
@@ -98,8 +94,7 @@ class EngineProcess:
         if self._reader:
             await asyncio.wait({self._reader}, timeout=1.0)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        last = "\n".join(self.tail)
-        return f"engine: ended with {how}; its last lines:\n{last}"
+        return f"engine: ended with {how}; its last lines:\n{last_words(self.output.tail)}"
 
     async def stop(self, *, grace_s: float) -> None:
         """SIGTERM, and SIGKILL for the whole group after the grace."""

@@ -12,9 +12,11 @@ from flagscale_operator.kinds.pod_state import Termination
 MESSAGE_LIMIT: Final = 1000
 _OWN_WORDS: Final = "serve: "
 _SPENT: Final = "processes.restarts: spent"
+_OTHER_MODEL: Final = f"{_OWN_WORDS}model.digest: "
 _NEXT_STEP: Final = {
-    "OutOfMemory": "raise spec.resources.limits.memory, or serve a smaller model",
+    "OutOfMemory": "raise spec.resources.limits.memory, or lower spec.engine.contextLength",
     "ConfigError": "correct spec.model or spec.engine",
+    "ModelDigestMismatch": "or name the folder with spec.model.volume to serve what is there",
     "EngineExited": "correct the model or spec.engine; `kubectl logs --previous` tells more",
     "Killed": "Kubernetes starts it again; `kubectl describe pod` tells more",
 }
@@ -47,8 +49,9 @@ def _reason(failure: Termination) -> str:
         return "OutOfMemory"
     if failure.exit_code > 128:
         return "Killed"
-    own = _OWN_WORDS in failure.message and _SPENT not in failure.message
-    return "ConfigError" if own else "EngineExited"
+    if _OWN_WORDS not in failure.message or _SPENT in failure.message:
+        return "EngineExited"
+    return "ModelDigestMismatch" if _OTHER_MODEL in failure.message else "ConfigError"
 
 
 def _words(failure: Termination) -> str:

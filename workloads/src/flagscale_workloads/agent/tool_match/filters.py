@@ -1,6 +1,6 @@
 """What may be found at all: decided before anything is ranked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ class Filter:
     """Empty fields allow everything; given ones must all hold."""
 
     namespaces: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
+    """Keys of tools that are in whatever their namespace; alone, they are all that is."""
     categories: frozenset[str] = frozenset()
     servers: frozenset[str] = frozenset()
     subjects: frozenset[str] | None = None
@@ -56,16 +58,18 @@ class Columns:
     access: Coded
     healthy: Mask
 
-    def mask(self, wanted: Filter) -> Mask:
-        """Rows that the filter lets through."""
+    def mask(self, wanted: Filter, index: Mapping[str, int]) -> Mask:
+        """Rows that the filter lets through; `index` is the row of each key."""
         out = self.healthy.copy() if wanted.only_healthy else np.ones(len(self.healthy), np.bool_)
-        for coded, allowed in (
-            (self.namespace, wanted.namespaces),
-            (self.category, wanted.categories),
-            (self.server, wanted.servers),
-        ):
-            if allowed and out.size:
+        if not out.size:
+            return out
+        if wanted.namespaces or wanted.also:
+            inside = self.namespace.among(wanted.namespaces)
+            inside[[index[key] for key in wanted.also if key in index]] = True
+            out &= inside
+        for coded, allowed in ((self.category, wanted.categories), (self.server, wanted.servers)):
+            if allowed:
                 out &= coded.among(allowed)
-        if wanted.subjects is not None and out.size:
+        if wanted.subjects is not None:
             out &= self.access.visible(wanted.subjects)
         return out

@@ -24,6 +24,7 @@ DEADLINE_S = 0.5
 RESULTS = 4096
 QUERY_CHARACTERS = 4096
 MOST_HITS = 100
+EMBEDDED_AT_ONCE = 32
 EVERYTHING = Filter()
 
 
@@ -61,23 +62,53 @@ class ToolMatcher:
     def __len__(self) -> int:
         return self._snapshot.size
 
-    def update(self, *, upsert: Iterable[Tool] = (), remove: Iterable[str] = ()) -> int:
+    def update(
+        self,
+        *,
+        upsert: Iterable[Tool] = (),
+        remove: Iterable[str] = (),
+        defer: Collection[str] = (),
+    ) -> int:
         """Apply changes as one; queries see all of them or none. Returns the generation.
 
         `remove` takes keys (`Tool.key`); unknown ones are ignored. A tool of a known key replaces
-        it. Vectors of unchanged texts come from the store.
+        it. Vectors of unchanged texts come from the store. Arms named in `defer` embed no new text
+        now: until `embed_missing`, the other arms find those tools.
         """
         tools, keys = list(upsert), list(remove)
         with self._writing:
             if tools or keys:
-                rows = self._indexer.rows(tools, self._snapshot)
+                rows = self._indexer.rows(tools, self._snapshot, defer=defer)
                 self._snapshot = self._snapshot.changed(rows, keys)
             return self._snapshot.generation
+
+    def embed_missing(self, limit: int = EMBEDDED_AT_ONCE) -> int:
+        """Embed up to `limit` tools that an arm lacks; returns how many of them it now has.
+
+        Updates do not wait for it, and win: a tool that was changed or removed meanwhile stays so.
+        """
+        old = self._indexer.lacking(self._snapshot, limit)
+        new = self._indexer.completed(old)
+        with self._writing:
+            better = [
+                fresh
+                for row, fresh in zip(old, new, strict=True)
+                if len(fresh.embedded) > len(row.embedded)
+                and self._snapshot.get(row.tool.key) is row
+            ]
+            if better:
+                self._snapshot = self._snapshot.changed(better, ())
+        return len(better)
 
     def get(self, key: str) -> Tool | None:
         """The tool of a key."""
         row = self._snapshot.get(key)
         return row.tool if row else None
+
+    def category(self, key: str) -> str:
+        """What a tool is filed under: its own category, or the learned or assigned one."""
+        row = self._snapshot.get(key)
+        return row.category if row else ""
 
     def match_tools(
         self,

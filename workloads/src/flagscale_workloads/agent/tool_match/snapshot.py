@@ -60,7 +60,8 @@ class Snapshot:
 
     def mask(self, wanted: Filter) -> Mask:
         """Living rows that a filter lets through."""
-        allowed = np.concatenate([part.columns.mask(wanted) for part in (self.main, self.delta)])
+        parts = [part.columns.mask(wanted, part.index) for part in (self.main, self.delta)]
+        allowed = np.concatenate(parts)
         return np.asarray(allowed & self.alive, np.bool_)
 
     def frequency(self, term: int) -> int:

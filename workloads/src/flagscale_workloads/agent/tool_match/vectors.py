@@ -42,6 +42,17 @@ class VectorStore:
                     found[key] = np.frombuffer(data, np.float16).astype(np.float32)
         return found
 
+    def known(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that are kept."""
+        found: set[str] = set()
+        with self._lock:
+            for start in range(0, len(keys), CHUNK):
+                part = list(keys[start : start + CHUNK])
+                marks = ",".join("?" * len(part))
+                query = f"SELECT key FROM vectors WHERE key IN ({marks})"  # noqa: S608
+                found.update(key for (key,) in self._db.execute(query, part))
+        return found
+
     def put(self, rows: dict[str, Vectors]) -> None:
         """Remember them."""
         values = [(key, row.astype(np.float16).tobytes()) for key, row in rows.items()]
@@ -64,13 +75,23 @@ class VectorStore:
             self._db.close()
 
 
+def tool_key(tool: Tool, encoder: Encoder) -> str:
+    """Names a tool's vector by its content."""
+    return f"{encoder.model_id}/{VERSION}/{tool.text_digest()}"
+
+
+def text_key(text: str, encoder: Encoder) -> str:
+    """Names a text's vector by its content."""
+    return f"{encoder.model_id}/text/{sha256(text.encode()).hexdigest()}"
+
+
 def tool_vectors(tools: Sequence[Tool], encoder: Encoder, store: VectorStore) -> Vectors:
     """One row per tool, from the store or embedded now and stored.
 
     Raises:
         Exception: whatever the encoder raises.
     """
-    named = [f"{encoder.model_id}/{VERSION}/{tool.text_digest()}" for tool in tools]
+    named = [tool_key(tool, encoder) for tool in tools]
     known = _known(dict(zip(named, tools, strict=True)), encoder, store, embed)
     return _stacked([known[key] for key in named], encoder)
 
@@ -81,7 +102,7 @@ def text_vectors(texts: Sequence[str], encoder: Encoder, store: VectorStore) -> 
     Raises:
         Exception: whatever the encoder raises.
     """
-    named = [f"{encoder.model_id}/text/{sha256(text.encode()).hexdigest()}" for text in texts]
+    named = [text_key(text, encoder) for text in texts]
     keys = dict(zip(named, texts, strict=True))
     known = _known(keys, encoder, store, lambda part, one: one.encode(part))
     return _stacked([known[key] for key in named], encoder)

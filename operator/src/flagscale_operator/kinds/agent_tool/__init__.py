@@ -1,0 +1,1 @@
+"""AgentTool: whether a tool can be found, reached and trusted."""

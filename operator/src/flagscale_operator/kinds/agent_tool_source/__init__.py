@@ -1,0 +1,1 @@
+"""AgentToolSource: the tools of a server as AgentTools."""

@@ -1,0 +1,1 @@
+"""What is asked outside of Kubernetes: endpoints of tools, servers that offer tools, matchers."""

@@ -1,0 +1,85 @@
+"""Runs in a pod: an agent that asks the matcher by MCP, with the token of its service account.
+
+agent.py COMMAND [JSON]: prints one JSON document.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+URL = "http://flagscale-matcher.flagscale-system.svc"
+
+
+def http() -> httpx2.AsyncClient:
+    token = Path("/token/token").read_text().strip()
+    headers = {"authorization": f"Bearer {token}"}
+    return httpx2.AsyncClient(base_url=URL, headers=headers, timeout=30)
+
+
+async def ask(tool: str, arguments: Any) -> Any:
+    """One call of one of the matcher's own tools."""
+    async with http() as client:
+        streams = streamable_http_client(f"{URL}/mcp", http_client=client)
+        async with Client(streams) as mcp:
+            result = await mcp.call_tool(tool, arguments)
+    text = "".join(block.text for block in result.content if block.type == "text")
+    return {"is_error": result.is_error, "text": text, "structured": result.structured_content}
+
+
+async def until_gone(asked: Any) -> Any:
+    """When a tool that was found is no longer among the hits, in seconds since 1970."""
+    found = False
+    async with http() as client:
+        while True:
+            body = {"query": asked["query"], "k": 20, "min_confidence": 0}
+            answer = await client.post("/v1/tools:match", json=body)
+            there = asked["name"] in [one["name"] for one in answer.json()["tools"]]
+            if found and not there:
+                return {"at": time.time()}
+            if there and not found:
+                found = True
+                print("begun", file=sys.stderr, flush=True)
+            await asyncio.sleep(0.02)
+
+
+async def load(asked: Any) -> Any:
+    """Searches without a pause, each with words of its own: answers by tier, and failures."""
+    tiers: Counter[str] = Counter()
+    failed: list[str] = []
+    until = time.monotonic() + asked["seconds"]
+
+    async def search(worker: int) -> None:
+        async with http() as client:
+            number = 0
+            while time.monotonic() < until:
+                number += 1
+                body = {"query": f"helper {worker} for job {number}", "min_confidence": 0}
+                answer = await client.post("/v1/tools:match", json=body)
+                if answer.status_code == 200 and answer.json()["tools"]:
+                    tiers[answer.json()["tier"]] += 1
+                else:
+                    failed.append(answer.text[:200])
+
+    print("begun", file=sys.stderr, flush=True)
+    await asyncio.gather(*(search(worker) for worker in range(4)))
+    return {"tiers": dict(tiers), "failed": failed}
+
+
+async def main(command: str, arguments: Any) -> None:
+    commands = {"until-gone": until_gone, "load": load}
+    if command in commands:
+        answer = await commands[command](arguments)
+    else:
+        answer = await ask(command, arguments)
+    print(json.dumps(answer))
+
+
+asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))

@@ -1,0 +1,1 @@
+"""The store in Redis or Valkey: one for many machines."""

@@ -1,0 +1,1 @@
+"""The embedded store: one SQLite file for all processes of one machine."""

@@ -1,0 +1,1 @@
+"""The tool matcher as a service: AgentTools in, REST and MCP out."""

@@ -1,0 +1,1 @@
+"""Calls of tools: checked before they leave, bounded while they run."""

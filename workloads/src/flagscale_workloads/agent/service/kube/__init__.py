@@ -1,0 +1,1 @@
+"""The few things that the service asks of the Kubernetes API."""
