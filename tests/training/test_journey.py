@@ -71,6 +71,6 @@ def test_the_journey_shows_a_curve_and_the_answers_and_leaves_nothing(screen: Sc
     for name in ("journey", "journey-gguf"):
         asked = re.escape(f"$ flagscale chat {name} 'The import statement'")
         assert re.search(rf"{asked}[^\n]*\n[^$]*\w", last), last
-    assert re.search(r"sky +get_weather", last)
+    assert re.search(r"sky +get-weather", last)
     assert "journey: done in" in last
     assert left_running() == []

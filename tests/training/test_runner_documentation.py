@@ -53,7 +53,7 @@ def test_the_commands_and_the_program_of_the_page_work(
     assert service["status"]["phase"] == "Ready"
     assert "[tiny-a1-worker-0]" in said["flagscale logs trainjob/tiny"]
     assert "next: nothing" in said["flagscale explain isvc/tiny"]
-    assert "get_weather" in said[lines[9]].splitlines()[1]
+    assert "get-weather" in said[lines[9]].splitlines()[1]
     assert (tmp_path / "data" / "tiny" / "model" / "config.json").exists()
 
     program = typed([sys.executable, "-c", block("python")], tmp_path, environ)

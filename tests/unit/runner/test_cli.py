@@ -12,6 +12,7 @@ from flagscale_runner.cli.app import app
 from flagscale_runner.documents import mistakes
 from support.demo.target import SAMPLES
 
+TOOL = str(SAMPLES / "agenttool-minimal.yaml")
 COMMANDS = ["init", "validate", "render", "run", "status", "logs", "explain", "suspend", "resume",
             "stop", "doctor", "chat", "match"]  # fmt: skip
 
@@ -59,6 +60,10 @@ def test_render_prints_what_the_operator_prints(cli: CliRunner, sample: str) -> 
         (["status", "none"], "none: is not there in default; `flagscale status` lists what is"),
         (["logs", "pod/x"], "pod/x: unknown kind, got pod; use trainjob or inferenceservice"),
         (["run", "none.yaml"], "none.yaml: can't be read"),
+        (
+            ["run", str(SAMPLES / "agenttool-minimal.yaml")],
+            "agenttool/word-count in default: is not",
+        ),
         (["status", "--on", "cluster"], "kubeconfig: can't be read, got /none"),
     ],
 )

@@ -9,6 +9,7 @@ from flagscale_runner.base import RunnerError
 from flagscale_runner.cli.app import app
 from flagscale_runner.talk.answer import parts, refusal, request_of
 from flagscale_runner.talk.tools_file import read_tools
+from support.demo.target import SAMPLES
 
 SAID = [{"role": "user", "content": "hello"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -69,6 +70,13 @@ def test_tools_are_read_as_agents_have_them(tmp_path: Path, document: object) ->
     file.write_text(json.dumps(document))
     (tool,) = read_tools(file)
     assert (tool.name, [p.name for p in tool.parameters]) == ("get_weather", ["city"])
+
+
+def test_agent_tools_are_read_as_the_matcher_of_a_cluster_reads_them() -> None:
+    tools = {tool.name: tool for tool in read_tools(SAMPLES / "agenttool-full.yaml")}
+    assert tools["ship_order"].server == "shop"
+    assert "send order A-17 to the customer" in tools["ship_order"].examples
+    assert "order" in [p.name for p in tools["ship_order"].parameters]
 
 
 @pytest.mark.parametrize("document", [[], {}, [{"description": "nameless"}], ["text"], 5])

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 Manifest = dict[str, Any]
+KINDS: Final = ("TrainJob", "InferenceService")
+"""Kinds that are run; tools are only known to somebody who matches them."""
 
 
 class RunnerError(Exception):

@@ -15,7 +15,7 @@ from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 from flagscale_api.v1alpha1.train_job import TrainJobSpec
 from flagscale_operator.errors import InvalidSpecError
 from flagscale_operator.kinds.spec import parse_spec
-from flagscale_runner.base import Manifest, RunnerError, Target
+from flagscale_runner.base import KINDS, Manifest, RunnerError, Target
 
 SPECS: Final[dict[str, type[ApiModel]]] = {
     "TrainJob": TrainJobSpec,
@@ -61,6 +61,16 @@ def validated(body: Manifest) -> Target:
         parse_spec(model, body, unknown="forbid")
     except InvalidSpecError as error:
         raise RunnerError(f"{target}: {error}") from error
+    return target
+
+
+def runnable(body: Manifest) -> Target:
+    """The same for what a runner runs; RunnerError for a kind that it does not."""
+    target = validated(body)
+    if target.kind not in KINDS:
+        raise RunnerError(
+            f"{target}: is not run but looked up; `kubectl apply` it, or `flagscale match` its file"
+        )
     return target
 
 

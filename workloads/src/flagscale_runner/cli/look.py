@@ -15,13 +15,13 @@ def status(
     output: options.Format = "text",
 ) -> None:
     """What runs, how far it is, and why it does not."""
+    from flagscale_runner.base import KINDS
     from flagscale_runner.cli.show import as_json, as_tables, as_text
-    from flagscale_runner.documents import SPECS
     from flagscale_runner.waiting import existing
 
     with options.runner(on, context) as runner:
         if name is None:
-            bodies = [body for kind in SPECS for body in runner.resources(kind, namespace)]
+            bodies = [body for kind in KINDS for body in runner.resources(kind, namespace)]
             typer.echo(as_json(bodies) if output == "json" else as_tables(bodies))
             return
         body = existing(runner, options.target(runner, name, namespace))

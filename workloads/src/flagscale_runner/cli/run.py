@@ -30,11 +30,11 @@ def run(
 ) -> None:
     """Run the resources of a file and follow them to their end; again: attach to what runs."""
     from flagscale_runner.cli.follow import follow
-    from flagscale_runner.documents import read_documents, validated
+    from flagscale_runner.documents import read_documents, runnable
 
     with options.runner(on, context) as runner:
         documents = read_documents(file)
-        targets = [validated(document) for document in documents]
+        targets = [runnable(document) for document in documents]
         _prepare(runner, volume or (), engine_python or (), {t.namespace for t in targets})
         submitted = [runner.submit(document) for document in documents]
         if not detach:

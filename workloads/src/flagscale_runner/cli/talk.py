@@ -69,7 +69,7 @@ def _answer(
 
 def match(
     request: Annotated[str, typer.Argument(help="What a user asks an agent for.")],
-    tools: Annotated[Path, typer.Option(help="YAML or JSON: tools, OpenAI functions, MCP.")],
+    tools: Annotated[Path, typer.Option(help="AgentTools, OpenAI functions, or tools of MCP.")],
     count: Annotated[int, typer.Option("--count", "-k", min=1, max=50, help="Tools.")] = 3,
     output: options.Format = "text",
 ) -> None:

@@ -26,7 +26,7 @@ from flagscale_runner.cluster.api import ClusterApi
 from flagscale_runner.cluster.kubeconfig import connection_of
 from flagscale_runner.cluster.logs import merged_lines
 from flagscale_runner.cluster.refusals import explained
-from flagscale_runner.documents import validated
+from flagscale_runner.documents import runnable
 from flagscale_runner.waiting import existing, wait_until_settled
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class ClusterRunner:
         metadata = {"namespace": self._namespace, **(body.get("metadata") or {})}
         manifest = {**body, "metadata": metadata}
         manifest.pop("status", None)
-        target = validated(manifest)
+        target = runnable(manifest)
         known = self.status(target)
         if known and target.kind == TRAIN_JOB.kind and has_ended(known):
             self.stop(target)

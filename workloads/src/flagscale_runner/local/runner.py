@@ -11,7 +11,7 @@ from flagscale_api import keys
 from flagscale_operator.kinds.inference_service.names import url
 from flagscale_operator.kube.kinds import EVENT, INFERENCE_SERVICE, POD, TRAIN_JOB
 from flagscale_runner.base import Manifest, RunnerError, Surroundings, Target, has_ended
-from flagscale_runner.documents import validated
+from flagscale_runner.documents import runnable
 from flagscale_runner.local.container import LOG
 from flagscale_runner.local.detached import start_detached
 from flagscale_runner.local.durable import is_locked, write_whole
@@ -49,7 +49,7 @@ class LocalRunner:
 
     def submit(self, body: Manifest) -> Target:
         """See `Runner.submit`; a service takes over a changed spec, a TrainJob that runs not."""
-        target = validated(body)
+        target = runnable(body)
         kind = KINDS[target.kind]
         manifest = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
         manifest.pop("status", None)

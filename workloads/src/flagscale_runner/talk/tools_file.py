@@ -5,22 +5,48 @@ from typing import Any
 
 import yaml
 
-from flagscale_runner.base import RunnerError
+from flagscale_api.v1alpha1.agent_tool import AgentToolSpec
+from flagscale_runner.base import Manifest, RunnerError
+from flagscale_runner.documents import validated
 from flagscale_workloads.agent import Tool
 
-_HELP = "write a list of {name, description}, of OpenAI functions, or MCP's {tools: [...]}"
+_HELP = "write AgentTools, a list of OpenAI functions, or MCP's {tools: [...]}"
 
 
 def read_tools(path: Path) -> list[Tool]:
     """Raises RunnerError naming the entry that is no tool."""
     try:
-        document = yaml.safe_load(path.read_text())
+        documents = [d for d in yaml.safe_load_all(path.read_text()) if d is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RunnerError(f"{path}: can't be read: {error}") from error
-    entries = document.get("tools") if isinstance(document, dict) else document
-    if not isinstance(entries, list) or not entries:
+    entries = [entry for document in documents for entry in _entries(document)]
+    if not entries:
         raise RunnerError(f"{path}: holds no tools; {_HELP}")
     return [_tool(path, number, entry) for number, entry in enumerate(entries, 1)]
+
+
+def _entries(document: Any) -> list[Any]:  # noqa: ANN401 - of a file
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict):
+        return [document]
+    if "apiVersion" in document:
+        return [_of_resource(document)] if document.get("kind") == "AgentTool" else []
+    return list(document.get("tools") or ())
+
+
+def _of_resource(body: Manifest) -> dict[str, Any]:
+    target = validated(body)
+    spec = AgentToolSpec.model_validate(body["spec"])
+    return {
+        "name": spec.name or target.name,
+        "server": spec.server or "",
+        "description": spec.description,
+        "category": spec.category,
+        "tags": tuple(spec.tags),
+        "examples": tuple(spec.example_queries),
+        "inputSchema": {"type": "object", **body["spec"].get("parameters", {})},
+    }
 
 
 def _tool(path: Path, number: int, entry: Any) -> Tool:  # noqa: ANN401 - of a file
