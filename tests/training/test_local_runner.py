@@ -12,6 +12,7 @@ import pytest
 from flagscale_runner.base import Manifest, RunnerError, Target
 from flagscale_runner.local.pod_folder import MARK
 from flagscale_runner.local.runner import LocalRunner
+from flagscale_runner.waiting import existing
 from support.engine_process import wait_until
 from support.training_run import MODEL, text
 
@@ -82,7 +83,7 @@ def wait_for(runner: LocalRunner, holds: Callable[[Manifest], bool], what: str) 
     seen: list[Manifest] = []
 
     def look() -> bool:
-        seen.append(runner.existing(NAME))
+        seen.append(existing(runner, NAME))
         return holds(seen[-1])
 
     wait_until(look, timeout_s=120, what=what)

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from flagscale_api import keys
-from flagscale_operator.kinds.inference_service.names import url
 from flagscale_operator.kube.kinds import EVENT, INFERENCE_SERVICE, POD, TRAIN_JOB
 from flagscale_runner.base import Manifest, RunnerError, Surroundings, Target, has_ended
-from flagscale_runner.documents import runnable
 from flagscale_runner.local.container import LOG
 from flagscale_runner.local.detached import start_detached
 from flagscale_runner.local.durable import is_locked, write_whole
@@ -49,6 +47,8 @@ class LocalRunner:
 
     def submit(self, body: Manifest) -> Target:
         """See `Runner.submit`; a service takes over a changed spec, a TrainJob that runs not."""
+        from flagscale_runner.documents import runnable  # models, which looking needs not
+
         target = runnable(body)
         kind = KINDS[target.kind]
         manifest = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
@@ -98,6 +98,8 @@ class LocalRunner:
         metadata = body["metadata"]
         if body["kind"] != INFERENCE_SERVICE.kind or not body.get("status"):
             return body
+        from flagscale_operator.kinds.inference_service.names import url
+
         where = (metadata["namespace"], metadata["name"])
         port = front_port(self._folders, *where)
         inside, outside = url(*where), f"http://127.0.0.1:{port}/v1" if port else ""
