@@ -27,6 +27,11 @@ def test_these_are_all_commands(cli: CliRunner) -> None:
                                       if c.callback)  # fmt: skip
 
 
+def test_the_list_of_commands_cuts_no_sentence(cli: CliRunner) -> None:
+    said = cli.invoke(app, ["--help"], env={"COLUMNS": "80"}).output
+    assert "..." not in said.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_help_shows_an_example_of_its_command(cli: CliRunner, command: str) -> None:
     said = cli.invoke(app, [command, "--help"])

@@ -10,7 +10,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # rich takes twice as long as all else to load
     help="Train and serve models with one YAML, on this machine or in a cluster.",
     epilog="Exit codes: 0 done, 1 a job failed, 2 a wrong command or file, 3 suspended, "
     "130 interrupted (what was started goes on).",

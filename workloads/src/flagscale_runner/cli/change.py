@@ -31,6 +31,6 @@ def stop(
     on: options.On = "local",
     context: options.Context = None,
 ) -> None:
-    """End it with all its processes and forget it; what it wrote to its volumes stays."""
+    """End it with all its processes; what it wrote to volumes stays."""
     with options.runner(on, context) as runner:
         runner.stop(options.target(runner, name, namespace))

@@ -21,7 +21,7 @@ def init(
 
 
 def validate(file: options.File) -> None:
-    """Check a file as the API server would; every mistake with its field and value."""
+    """Check a file; every mistake is told with its field and value."""
     from flagscale_runner.documents import mistakes
 
     with options.sentences():
@@ -34,7 +34,7 @@ def validate(file: options.File) -> None:
 
 
 def render(file: options.File) -> None:
-    """Print the objects that the operator makes of a file, as it would apply them."""
+    """Print the objects that the operator would apply for a file."""
     from flagscale_runner.rendering import rendered
 
     with options.sentences():

@@ -48,7 +48,10 @@ def explain(
     context: options.Context = None,
     output: options.Format = "text",
 ) -> None:
-    """Why it waits or has failed, and what to do next; exit code 1 when something is wrong."""
+    """Why it waits or has failed, and what to do next.
+
+    The exit code is 1 when something is wrong.
+    """
     from flagscale_runner.cli.show import as_explanation, as_json
     from flagscale_runner.explain.explain import explained
     from flagscale_runner.waiting import existing
@@ -64,7 +67,10 @@ def explain(
 def doctor(
     on: options.On = "local", context: options.Context = None, output: options.Format = "text"
 ) -> None:
-    """What is missing on this machine, or in the cluster; exit code 1 when something is."""
+    """What is missing on this machine, or in the cluster.
+
+    The exit code is 1 when something is.
+    """
     from flagscale_runner.cli.show import as_checks, as_json
     from flagscale_runner.doctor.checks import checks_of
 

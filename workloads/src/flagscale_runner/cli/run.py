@@ -28,7 +28,7 @@ def run(
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, don't follow it.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Run the resources of a file and follow them to their end; again: attach to what runs."""
+    """Run a file's resources and follow them; again: attach."""
     from flagscale_runner.cli.follow import follow
     from flagscale_runner.documents import read_documents, runnable
 

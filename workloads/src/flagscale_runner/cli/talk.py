@@ -27,7 +27,7 @@ def chat(
     ] = "chat",
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, tokens.")] = 256,
 ) -> None:
-    """Talk to a model that is served; the answer comes as it is written."""
+    """Talk to a model that is served; it answers as it writes."""
     from flagscale_runner.base import Target
 
     with options.runner(on, context) as runner:
