@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.agent_tools import SCRIPTS, script_pod
+from support.cluster_agents import SCRIPTS, script_pod
 from support.demo.install import RELEASE_NAMESPACE, install_charts
 from support.demo.target import Target
 from support.kube_wait import wait_for

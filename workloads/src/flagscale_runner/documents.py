@@ -9,6 +9,8 @@ import yaml
 
 from flagscale_api import keys
 from flagscale_api.meta import ApiModel
+from flagscale_api.v1alpha1.agent_tool import AgentToolSpec
+from flagscale_api.v1alpha1.agent_tool_source import AgentToolSourceSpec
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 from flagscale_api.v1alpha1.train_job import TrainJobSpec
 from flagscale_operator.errors import InvalidSpecError
@@ -18,6 +20,8 @@ from flagscale_runner.base import Manifest, RunnerError, Target
 SPECS: Final[dict[str, type[ApiModel]]] = {
     "TrainJob": TrainJobSpec,
     "InferenceService": InferenceServiceSpec,
+    "AgentTool": AgentToolSpec,
+    "AgentToolSource": AgentToolSourceSpec,
 }
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _TOP_LEVEL: Final = {"apiVersion", "kind", "metadata", "spec", "status"}

@@ -39,11 +39,13 @@ class ToolParameters(ApiModel):
     @model_validator(mode="wrap")
     @classmethod
     def _keeps_every_keyword(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - pydantic's signature
-        """Also where a spec is read without the fields that this version does not know."""
-        made = handler(data)
-        if isinstance(data, Mapping):
-            further = {key: value for key, value in data.items() if key not in cls.model_fields}
-            object.__setattr__(made, "__pydantic_extra__", further)
+        """Also where the fields that this version does not know are ignored or refused."""
+        if not isinstance(data, Mapping):
+            return handler(data)
+        ours = {key: value for key, value in data.items() if key in cls.model_fields}
+        made = handler(ours)
+        further = {key: value for key, value in data.items() if key not in ours}
+        object.__setattr__(made, "__pydantic_extra__", further)
         return made
 
     def as_schema(self) -> dict[str, Any]:

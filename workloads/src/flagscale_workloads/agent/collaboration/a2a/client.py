@@ -1,7 +1,8 @@
 """Hands a task to an agent, as a client of the official SDK."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
@@ -50,8 +51,8 @@ async def hand_off(
         HandOffError: not reachable, not allowed, no A2A, or not ended in time.
     """
     encode(task, f"task for {info.name}", how.max_bytes)
-    try:
-        guarded = transport or _guarded(how)
+    guarded = transport or _guarded(how)
+    with _told(info, how):
         async with asyncio.timeout(how.timeout_s), _http(how, guarded, headers or {}) as http:
             client = await _client(info, http)
             progress = Progress()
@@ -60,16 +61,25 @@ async def hand_off(
             while progress.outcome.task_id and not progress.outcome.ended:
                 await asyncio.sleep(POLL_S)
                 yield await _polled(client, progress)
+
+
+@contextmanager
+def _told(info: AgentInfo, how: HandOff) -> Iterator[None]:
+    """What goes wrong, as HandOffError."""
+    try:
+        yield
     except TimeoutError:
         msg = f"agent {info.name}: did not end its task in {how.timeout_s:g} s; allow it more time"
         raise HandOffError(msg) from None
     except (A2AError, httpx.HTTPError, ValueError) as error:
-        cause = _guard_error(error)
-        if cause is not None:
-            raise cause from None
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        msg = f"agent {info.name}: could not hand over, got {said}; look at the agent's log"
-        raise HandOffError(msg) from error
+        raise _guard_error(error) or _failed(info, error) from None
+
+
+def _failed(info: AgentInfo, error: Exception) -> HandOffError:
+    said = " ".join(str(error).split())[:300] or type(error).__name__
+    return HandOffError(
+        f"agent {info.name}: could not hand over, got {said}; look at the agent's log"
+    )
 
 
 def _guarded(how: HandOff) -> GuardedTransport:
