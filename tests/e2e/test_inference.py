@@ -123,6 +123,7 @@ def test_sglang_answers_from_pods(workspace: Workspace, served: Status) -> None:
 
     assert complete(workspace, status)["usage"]["completion_tokens"] > 0
     assert status["model"]["digest"] == served["model"]["digest"]
+    workspace.kubectl("delete", "isvc", "sglang")
 
 
 @pytest.fixture(scope="module")
