@@ -101,8 +101,7 @@ def test_a_vector_does_not_depend_on_its_batch(encoder: MiniLmEncoder | StaticEn
     texts = ["read a file", "send an e-mail to all people that are not here " * 5, "x"]
     together = encoder.encode(texts)
     for text, row in zip(texts, together, strict=True):
-        # int8 activations are scaled by the whole batch.
-        assert float(encoder.encode([text])[0] @ row) > 0.99
+        assert float(encoder.encode([text])[0] @ row) == pytest.approx(1, abs=1e-5)
     assert encoder.encode([]).shape == (0, encoder.dimensions)
 
 
@@ -163,5 +162,5 @@ def test_products_of_integers_give_the_vectors_of_the_models_file() -> None:
     )
     texts = ["read a file", "Will it rain in Rome tomorrow?", "send an e-mail to everybody " * 9]
     cosines = (encoder.encode(texts) * plain.encode(texts)).sum(1)
-    assert cosines.min() > 0.998
+    assert cosines.min() > 0.993
     assert not np.array_equal(encoder.encode(texts), plain.encode(texts))

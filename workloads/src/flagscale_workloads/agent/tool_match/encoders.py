@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flagscale_workloads.agent.tool_match.views import Vectors, unit
 
-BATCH = 32
 MAX_TOKENS = 160
-MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8"
+MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8-mixed"
 MINILM_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 _TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
@@ -70,13 +68,9 @@ class MiniLmEncoder:
         self._tokenizer: Any = tokenizer
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Batches of like lengths, so that little is padded."""
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        out = np.zeros((len(texts), self.dimensions), np.float32)
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            out[rows] = self._encode_batch([texts[i] for i in rows])
-        return out
+        """One by one: nothing is padded, and no vector depends on what stands beside its text."""
+        rows = [self._states(one.ids).mean(0) for one in self._tokenizer.encode_batch(list(texts))]
+        return unit(np.stack(rows) if rows else np.zeros((0, self.dimensions), np.float32))
 
     def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
         """One pass over the whole: a part is the mean of the states of its own words.
@@ -85,7 +79,7 @@ class MiniLmEncoder:
         Late Chunking (2024).
         """
         one = self._tokenizer.encode(text)
-        (states,) = self._states(np.array([one.ids], np.int64), np.ones((1, len(one)), np.int64))
+        states = self._states(one.ids)
         rows, position = [states.mean(0)], 0
         for part in parts:
             start = max(text.find(part, position), 0)
@@ -99,21 +93,15 @@ class MiniLmEncoder:
             rows.append(states[own].mean(0) if own else rows[0])
         return unit(np.stack(rows))
 
-    def _encode_batch(self, texts: list[str]) -> Vectors:
-        encoded = [one.ids for one in self._tokenizer.encode_batch(texts)]
-        longest = max(map(len, encoded))
-        ids = np.zeros((len(texts), longest), np.int64)
-        mask = np.zeros_like(ids)
-        for row, one in enumerate(encoded):
-            ids[row, : len(one)] = one
-            mask[row, : len(one)] = 1
-        weights = mask[:, :, None].astype(np.float32)
-        summed = (self._states(ids, mask) * weights).sum(1)
-        return unit(np.asarray(summed / weights.sum(1), np.float32))
-
-    def _states(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        return np.asarray(self._session.run(None, feeds)[0], np.float32)
+    def _states(self, ids: Sequence[int]) -> Vectors:
+        """The last state of every token."""
+        row = np.array([ids], np.int64)
+        feeds = {
+            "input_ids": row,
+            "attention_mask": np.ones_like(row),
+            "token_type_ids": np.zeros_like(row),
+        }
+        return np.asarray(self._session.run(None, feeds)[0][0], np.float32)
 
 
 class StaticEncoder:

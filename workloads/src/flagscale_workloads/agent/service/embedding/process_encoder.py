@@ -19,7 +19,7 @@ from flagscale_workloads.agent.service.embedding.lane import (
     Request,
     ask,
 )
-from flagscale_workloads.agent.tool_match.encoders import BATCH, MINILM_ID
+from flagscale_workloads.agent.tool_match.encoders import MINILM_ID
 from flagscale_workloads.agent.tool_match.views import Vectors
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ COMMAND: Final = (sys.executable, "-m", "flagscale_workloads.agent.service.embed
 START_S: Final = 120.0
 QUERY_S: Final = 5.0
 BATCH_S: Final = 60.0
+PIECE: Final = 32
+"""Texts of one request, so that none takes long."""
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 
@@ -71,8 +73,8 @@ class ProcessEncoder:
         child = self._ready()
         rows = [np.zeros((0, self.dimensions), np.float32)]
         with child.text_turn:
-            for start in range(0, len(texts), BATCH):
-                part = list(texts[start : start + BATCH])
+            for start in range(0, len(texts), PIECE):
+                part = list(texts[start : start + PIECE])
                 rows.append(self._ask(child, child.texts, part, BATCH_S))
         return np.concatenate(rows)
 
