@@ -68,7 +68,7 @@ async def test_a_tool_is_described_without_its_address(running: Running) -> None
         missing = await client.get("/v1/tools/team/none")
     assert found["callable"] is True
     assert running.http_url not in json.dumps(found)
-    assert (agent["callable"], agent["agent_url"]) == (False, "https://travel.example.org")
+    assert (agent["callable"], agent["agent_url"]) == (True, "https://travel.example.org")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import ssl
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
@@ -14,6 +16,8 @@ from starlette.types import ASGIApp
 from flagscale_api.runtime.egress import Address, AddressPolicy
 from flagscale_operator.outside.addresses import Egress
 from flagscale_operator.outside.probe import Probe, Target, probe
+from flagscale_operator.progress.tls import ensure_certificates
+from support.fake_kube import FakeKube
 from support.tool_servers import serving
 
 HERE = Egress(AddressPolicy(loopback=True))
@@ -148,6 +152,18 @@ async def test_the_address_that_was_checked_is_connected_to() -> None:
 async def test_a_name_that_nobody_knows_is_told() -> None:
     found = await look("http://no-such-host.invalid/")
     assert (found.answers, found.reason) == (False, "DoesNotResolve")
+
+
+async def test_an_untrusted_certificate_is_told() -> None:
+    now, context = datetime.now(UTC), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own = await ensure_certificates(FakeKube(), namespace="ns", pod_ip="127.0.0.1", now=now)
+    own.load_into(context, now=now)
+    served = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    async with served:
+        port = served.sockets[0].getsockname()[1]
+        found = await look(f"https://127.0.0.1:{port}/")
+    assert (found.answers, found.reason) == (False, "TlsFailed")
+    assert "its certificate is not trusted" in found.message
 
 
 async def test_an_agent_has_a_card() -> None:

@@ -57,9 +57,9 @@ def described(entry: Entry, category: str) -> dict[str, Any]:
         "input_schema": spec.parameters.as_schema(),
         "idempotent": spec.idempotent,
         "timeout_seconds": spec.timeout_seconds,
-        "callable": spec.kind in {"http", "mcp"} and not entry.blocked,
+        "callable": spec.kind != "function" and not entry.blocked,
         "blocked": entry.blocked or None,
-        # An agent is not called but talked to, so its address is what a caller needs.
+        # An agent can be talked to without us, too.
         "agent_url": spec.agent.url if spec.agent else None,
     }
 

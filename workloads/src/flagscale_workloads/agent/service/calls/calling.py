@@ -4,12 +4,11 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from time import perf_counter
 from typing import Any, Final
 
 from flagscale_api.runtime.egress import AddressPolicy
-from flagscale_workloads.agent.collaboration.a2a.transport import GuardedTransport
-from flagscale_workloads.agent.service.calls.agent_call import call_agent
 from flagscale_workloads.agent.service.calls.arguments import ArgumentCheck
 from flagscale_workloads.agent.service.calls.egress import EgressTransport
 from flagscale_workloads.agent.service.calls.http_call import call_http
@@ -24,6 +23,8 @@ from flagscale_workloads.agent.service.tally import Tally
 ATTEMPTS: Final = 3
 FIRST_PAUSE_S: Final = 0.2
 ANSWER_BYTES: Final = 1 << 20
+AGENT_CALL: Final = "flagscale_workloads.agent.service.calls.agent_call"
+"""Imported by the first call of an agent: the SDK of A2A takes a second to load, and 50 MiB."""
 TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
 
 
@@ -99,6 +100,8 @@ class Calling:
         self, entry: Entry, arguments: Mapping[str, Any], headers: Mapping[str, str]
     ) -> Outcome:
         spec = entry.spec
+        if spec.agent:
+            return await self._handed_over(entry, spec.agent.url, arguments, headers)
         transport = EgressTransport(
             self._policy,
             internal_hosts=spec.egress.internal_hosts,
@@ -106,20 +109,6 @@ class Calling:
             trust=self._trust,
         )
         timeout_s = spec.timeout_seconds
-        if spec.agent:
-            return await call_agent(
-                spec.agent.url,
-                entry.tool.name,
-                arguments,
-                headers=headers,
-                transport=GuardedTransport(
-                    self._policy,
-                    internal=spec.egress.internal_hosts,
-                    max_bytes=ANSWER_BYTES,
-                    trust=self._trust,
-                ),
-                timeout_s=spec.timeout_seconds,
-            )
         if spec.http:
             return await call_http(
                 spec.http, arguments, headers=headers, transport=transport, timeout_s=timeout_s
@@ -134,6 +123,26 @@ class Calling:
             transport=transport,
             timeout_s=timeout_s,
         )
+
+    async def _handed_over(
+        self, entry: Entry, url: str, arguments: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Outcome:
+        module = await asyncio.to_thread(import_module, AGENT_CALL)
+        transport = module.GuardedTransport(
+            self._policy,
+            internal=entry.spec.egress.internal_hosts,
+            max_bytes=ANSWER_BYTES,
+            trust=self._trust,
+        )
+        outcome: Outcome = await module.call_agent(
+            url,
+            entry.tool.name,
+            arguments,
+            headers=headers,
+            transport=transport,
+            timeout_s=entry.spec.timeout_seconds,
+        )
+        return outcome
 
 
 def check_callable(entry: Entry) -> None:
