@@ -91,6 +91,9 @@ class Workspace:
 
     def delete(self) -> None:
         """Remove the namespace with all that is in it."""
+        # First what has pods: a namespace looks again only after half of their grace.
+        kinds = "inferenceservices,trainjobs"
+        self.kubectl("delete", kinds, "--all", "--cascade=foreground", "--timeout=120s")
         self.target.kubectl("delete", "namespace", self.namespace, "--ignore-not-found")
 
     def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
