@@ -122,15 +122,19 @@ def test_a_killed_agent_is_replaced_and_the_run_does_not_notice(
     assert [a["number"] for a in status["attempts"]] == [1]
 
 
-def test_a_killed_command_line_attaches_again(runner: LocalRunner, tmp_path: Path) -> None:
+def test_an_interrupted_or_killed_command_line_attaches_again(
+    runner: LocalRunner, tmp_path: Path
+) -> None:
     file = tmp_path / "job.json"
-    file.write_text(json.dumps(job(steps=150)))
+    file.write_text(json.dumps(job()))
     command = [sys.executable, "-m", "flagscale_runner", "run", str(file)]
     environ = {**os.environ, "FLAGSCALE_HOME": str(tmp_path / "home")}
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as first:
-        wait_until(lambda: runner.status(NAME) is not None, timeout_s=60, what="it is submitted")
-        wait_for(runner, lambda b: step_of(b) > 10, "it trains")
-        first.kill()
+    for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+        with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as first:
+            assert first.stdout
+            assert first.stdout.readline().startswith("tiny: ")
+            first.send_signal(number)
+        assert first.returncode == code
 
     again = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
