@@ -1,7 +1,10 @@
 """TrainJobs on this machine, by the command line's own runner: killed anywhere, nothing is lost."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +120,26 @@ def test_a_killed_agent_is_replaced_and_the_run_does_not_notice(
 
     status = finish(runner)
     assert [a["number"] for a in status["attempts"]] == [1]
+
+
+def test_an_interrupted_or_killed_command_line_attaches_again(
+    runner: LocalRunner, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.json"
+    file.write_text(json.dumps(job()))
+    command = [sys.executable, "-m", "flagscale_runner", "run", str(file)]
+    environ = {**os.environ, "FLAGSCALE_HOME": str(tmp_path / "home")}
+    for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+        with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as first:
+            assert first.stdout
+            assert first.stdout.readline().startswith("tiny: ")
+            first.send_signal(number)
+        assert first.returncode == code
+
+    again = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert "tiny: Succeeded: the model is at pvc://corpus/out/model" in again.stdout
+    assert [a["number"] for a in finish(runner)["attempts"]] == [1]
 
 
 @pytest.mark.parametrize("whom", ["flagscale_runner.local.container", "flagscale_workloads.train"])
