@@ -149,6 +149,23 @@ def test_preemption_is_restarted_and_not_counted() -> None:
     assert job.status.restart_counts.killed == 0
 
 
+def test_a_deleted_pod_is_the_cause_though_the_job_failed_before_it_was_seen() -> None:
+    deleted = pod(1, gone=True, deletion_time=at(19))
+    cleaned = pod(0, deleting=True, deletion_time=at(49))
+    job, _ = step(running_job(), observed(child(failed=True), cleaned, deleted), 20)
+
+    assert job.status.failure is not None
+    assert (job.status.failure.cause, job.status.failure.pod) == ("Killed", deleted.name)
+    assert job.status.phase == "Restarting"
+
+
+def test_a_job_that_failed_without_a_word_is_of_unknown_cause() -> None:
+    job, _ = step(running_job(), observed(child(failed=True), *BOTH), 20)
+
+    assert job.status.failure is not None
+    assert job.status.failure.cause == "Unknown"
+
+
 def test_a_lost_node_is_named() -> None:
     taken = pod(1, deleting=True, disruption="DeletionByTaintManager")
     job, _ = step(running_job(), observed(child(), pod(0), taken), 20)

@@ -12,7 +12,7 @@ from flagscale_operator.kinds.train_job.plan import (
     was_running,
     with_status,
 )
-from flagscale_operator.kinds.train_job.root_cause import find_root_cause
+from flagscale_operator.kinds.train_job.root_cause import deleted_first, find_root_cause
 from flagscale_operator.kinds.train_job.status import (
     Verdicts,
     build_status,
@@ -102,7 +102,7 @@ def _find_failure(
         return None if stopping and failure.cause in ("Killed", "PeerLost") else failure
     if child.failed:
         message = f"PyTorchJob {child.name} failed and none of its pods says why; see its events"
-        return Failure(cause="Unknown", message=message)
+        return deleted_first(pods) or Failure(cause="Unknown", message=message)
     if child.suspended:
         return None
     return (

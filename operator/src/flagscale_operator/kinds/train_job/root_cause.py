@@ -217,6 +217,20 @@ def find_root_cause(
     return found[0].failure if found else None
 
 
+def deleted_first(pods: Sequence[PodFact]) -> Failure | None:
+    """Whose deletion failed the job, where no pod says why it did; None when none was deleted.
+
+    The job's controller takes a pod that is being deleted for a failed one and deletes the others
+    within milliseconds, so that all of it may be news at once. Theirs is the later end of grace.
+    """
+    last = datetime.max.replace(tzinfo=UTC)
+    away = [pod for pod in pods if (pod.gone or pod.deleting) and pod.phase != "Succeeded"]
+    away.sort(key=lambda pod: (pod.deletion_time or last, not pod.gone))
+    if not away:
+        return None
+    return _taken_away(away[0], "Killed", "was deleted while it was training").failure
+
+
 def _echo(failure: Failure) -> int:
     """0 for causes outside the program, 1 for the program's own, 2 for mere echoes."""
     # Nobody in the gang sends SIGKILL, so who got it was hit from outside.
