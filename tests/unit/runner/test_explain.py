@@ -59,7 +59,7 @@ CASES = [
         "VolumeClaimMissing",
         job("Starting", reason="Starting", message="0 of 1 pods run"),
         "create the claim",
-        pods=[pod(unscheduled='0/1 nodes are available: persistentvolumeclaim "corpus" not found.')],
+        pods=[pod(unscheduled='0/1 nodes are available: persistentvolumeclaim "it" not found.')],
     ),
     Case(
         "ImagePull",
