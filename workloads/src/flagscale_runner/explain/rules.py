@@ -51,7 +51,7 @@ PROBLEMS: Final = (
             reasons=("SchedulingGated", "Queued"), words=r"couldn't assign flavors"),
     Problem("NoGpu", "no node has a free device of that kind: install its device plugin, free one, "
             "or ask for less in spec.resources.limits",
-            words=r"insufficient [a-z0-9.-]+/(gpu|npu|mlu|dcu)|\S+/gpu is given by a cluster only",
+            words=r"insufficient [a-z0-9.-]+/(gpu|npu|mlu|dcu)",
             here="leave spec.resources out here: a GPU of this machine is used where torch finds "
             "one"),
     Problem("VolumeClaimMissing", "create the claim: kubectl get pvc -n {namespace}",
@@ -66,7 +66,7 @@ PROBLEMS: Final = (
     Problem("SecretMissing", "create the Secret with that key",
             words=r'secret "[^"]*" not found|couldn\'t find key|comes from Secret',
             reasons=("ApiKeysUnusable",),
-            here="a Secret is in a cluster only; give the variable a value here"),
+            here="say what stands for it: flagscale run FILE --secret NAME=FOLDER_OR_FILE"),
     Problem("OperatorSilent", "the operator has not looked at it: kubectl get pods -n "
             "flagscale-system; flagscale doctor --on cluster",
             here="run the file again, which starts what does the work"),
