@@ -30,6 +30,8 @@ class Outcome:
     causes: tuple[str | None, ...] = (None,)
     exit_code: int | None = None
     explained: str = "None"
+    progress: tuple[str, ...] = ()
+    """Fields of progress, with their values where these are the same each time."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,15 @@ def elsewhere(image: str) -> Spec:
     return {**trained(image), "volumes": {"data": claim}}
 
 
+FINISHED = ("lastUpdateTime", "loss", "percent=100", "step=20", "tokensPerSecond",
+            "totalSteps=20", "validationLoss")  # fmt: skip
+"""Of 20 steps."""
 CASES = (
-    Case("trained", trained, Outcome("Succeeded", ("Ready", "Succeeded"), "Succeeded")),
+    Case(
+        "trained",
+        trained,
+        Outcome("Succeeded", ("Ready", "Succeeded"), "Succeeded", progress=FINISHED),
+    ),
     Case(
         "raises",
         program("raise ValueError('no such column')"),
@@ -112,7 +121,15 @@ def outcome(runner: Runner, case: Case, *, image: str, namespace: str, where: Wh
         causes=tuple(a.get("cause") for a in status["attempts"]),
         exit_code=failure.get("exitCode") if status["phase"] == "Failed" else None,
         explained=found.cause,
+        progress=progress_of(body),
     )
+
+
+def progress_of(body: Manifest) -> tuple[str, ...]:
+    """What is told of how far it is."""
+    fixed = ("step", "totalSteps", "percent")
+    found = (body["status"].get("progress") or {}).items()
+    return tuple(sorted(f"{key}={value}" if key in fixed else key for key, value in found))
 
 
 def _nothing(_body: Manifest) -> None:
