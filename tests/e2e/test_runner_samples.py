@@ -36,6 +36,6 @@ def test_a_sample_ends_as_the_table_says(
 @pytest.mark.parametrize("file", TOOL_FILES)
 def test_tools_are_not_run_and_it_is_said(runner: ClusterRunner, file: str) -> None:
     with pytest.raises(
-        RunnerError, match="is not run but looked up; .* `flagscale match` its file"
+        RunnerError, match=r"is not run but looked up; .* `flagscale match` its file"
     ):
         runner.submit(first_document(file))
