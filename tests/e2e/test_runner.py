@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from flagscale_runner.base import Target
 from flagscale_runner.cluster.runner import ClusterRunner
+from support.engine_process import wait_until
 from support.runner_conformance import CASES, Case, body_of, outcome, trained
 from support.workspace import Workspace
 
@@ -70,6 +72,42 @@ def slow(image: str) -> dict[str, object]:
     schedule = {**spec["trainer"]["schedule"], "steps": 100_000}
     output = {"path": "/data/long"}
     return {"trainer": {**spec["trainer"], "schedule": schedule, "output": output}}
+
+
+HUNGRY = "x = []\nwhile True: x.append(bytearray(20_000_000))"
+PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "imageless": ({"script": {"image": "127.0.0.1:9/none:1", "command": ["true"]}},
+                  "ImagePull", "image's name"),
+    "over-quota": ({"resources": {"limits": {"nvidia.com/gpu": "1"}}},
+                   "QuotaExceeded", "kubectl describe resourcequota"),
+    "hungry": ({"resources": {"limits": {"memory": "400Mi"}},
+                "failurePolicy": {"restartBudgets": {"outOfMemory": 0}}},
+               "OutOfMemory", "limits.memory"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def troubled(workspace: Workspace) -> None:
+    quota = {"spec": {"hard": {"requests.nvidia.com/gpu": "0"}}}
+    workspace.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-gpu"},
+                     **quota})  # fmt: skip
+    for name, (spec, _, _) in PROBLEMS.items():
+        workspace.submit(name, **{**workspace.script(HUNGRY), **spec})
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_an_injected_problem_is_explained(workspace: Workspace, troubled: None, name: str) -> None:
+    _, cause, step = PROBLEMS[name]
+    words = ("explain", f"trainjob/{name}", "-n", workspace.namespace, "-o", "json")
+    found: dict[str, Any] = {}
+
+    def explained() -> bool:
+        found.update(json.loads(flagscale(workspace, *words).stdout))
+        return found["cause"] == cause
+
+    wait_until(explained, timeout_s=120, what=f"{cause}, after {found}")
+    assert (found["healthy"], step in found["step"]) == (False, True)
+    workspace.kubectl("delete", "trainjob", name)
 
 
 def test_the_doctor_finds_nothing_missing(workspace: Workspace) -> None:

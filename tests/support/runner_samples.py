@@ -51,7 +51,8 @@ TABLE: Final = (
     Sample("inferenceservice-gguf", READY, {"engine": {
         "name": "llamacpp", "device": "cpu", "quantization": "q8_0", "contextLength": 64,
         "extraArgs": {"n_threads": 1}}}),
-    Sample("inferenceservice-autoscaled", READY, {"model": MODEL}, "spec.autoscaling: stays at 1 here, whatever the load"),
+    Sample("inferenceservice-autoscaled", READY, {"model": MODEL},
+           "spec.autoscaling: stays at 1 here, whatever the load"),
     Sample("inferenceservice-minimal", READY),
     Sample("inferenceservice-full", NO_GPU, {"runtime": "pods", "upgradeDeadlineSeconds": None}),
     Sample("inferenceservice-huggingface", NO_TOKEN, {"runtime": "pods"}),

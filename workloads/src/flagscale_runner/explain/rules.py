@@ -40,7 +40,8 @@ PROBLEMS: Final = (
             words=r"no space left on device|disk quota exceeded|ModelDiskFull",
             reasons=("ModelDiskFull",)),
     Problem("ExpiredCredentials", "log in again, or renew the token in the Secret that spec names",
-            words=r"token (has |is )?expired|expired token|401 Unauthorized|invalid bearer token",
+            words=r"token (has |is )?expired|expired token|\b401\b[^0-9]{0,20}unauthorized|"
+            r"invalid bearer token",
             reasons=("ModelUnauthorized",)),
     Problem("QuotaExceeded", "ask for less in spec.resources, end other jobs, or have the quota of "
             "the namespace raised: kubectl describe resourcequota -n {namespace}",
@@ -85,7 +86,8 @@ PROBLEMS: Final = (
                      "ModelUnusable", "ModelTooLarge", "ModelDownloadFailed")),
     Problem("OutOfMemory", "raise spec.resources.limits.memory, or lower "
             "trainer.schedule.microBatchSize (a service: a smaller model or contextLength)",
-            words=r"OOMKilled|CUDA out of memory|out of memory", reasons=("OutOfMemory",),
+            words=r"OOMKilled|out of memory|can't allocate memory|cannot allocate memory|"
+            r"unable to allocate .*(Ki|Mi|Gi|Ti)B", reasons=("OutOfMemory",),
             here="lower trainer.schedule.microBatchSize, or end other programs"),
     Problem("Hang", "no step was reported for too long: see the logs of all ranks for the last "
             "thing that they did, or raise spec.failurePolicy.hangTimeoutSeconds",
