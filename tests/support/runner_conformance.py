@@ -67,6 +67,11 @@ def program(code: str, *arguments: str) -> Callable[[str], Spec]:
     return spec
 
 
+def killed_always(image: str) -> Spec:
+    spec = program("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")(image)
+    return {**spec, "failurePolicy": {"backoffSeconds": 1, "restartBudgets": {"killed": 1}}}
+
+
 def elsewhere(image: str) -> Spec:
     claim = {"claimName": "elsewhere", "mountPath": "/data"}
     return {**trained(image), "volumes": {"data": claim}}
@@ -95,6 +100,11 @@ CASES = (
         "killed-once",
         program(KILL_ONCE, "/data/was-killed"),
         Outcome("Succeeded", ("Ready", "Succeeded"), "Succeeded", ("Killed", None)),
+    ),
+    Case(
+        "killed-always",
+        killed_always,
+        Outcome("Failed", ("Failed",), "Killed", ("Killed", "Killed"), 137, "Killed"),
     ),
     Case(
         "elsewhere",

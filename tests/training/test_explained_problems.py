@@ -87,7 +87,7 @@ def test_an_expired_token(runner: LocalRunner, environ: dict[str, str], tmp_path
 
 
 def test_more_memory_than_there_is(runner: LocalRunner, environ: dict[str, str]) -> None:
-    runner.wait(runner.submit(script("import torch; torch.empty(1 << 44)")), lambda _: None)
+    runner.wait(runner.submit(script("import torch; torch.empty(1 << 50)")), lambda _: None)
     found = explain(environ)
     assert (found["cause"], "microBatchSize" in found["step"]) == ("OutOfMemory", True)
 

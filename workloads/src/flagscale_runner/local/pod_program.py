@@ -1,6 +1,7 @@
 """What a pod's template becomes on this machine: files, a command, an environment (pure)."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -79,7 +80,9 @@ def program_of(
     """Secrets by name. Raises NotHereError naming what can't be had on this machine."""
     spec = pod["spec"]
     kept = {name: shell[name] for name in KEPT if name in shell}
-    own = {**kept, "HOME": str(folder), "TMPDIR": str(folder)}
+    # As in an image: the python3 of a user's command is the one that has torch.
+    path = os.pathsep.join(filter(None, (str(Path(sys.executable).parent), kept.get("PATH"))))
+    own = {**kept, "PATH": path, "HOME": str(folder), "TMPDIR": str(folder)}
 
     def program(container: Manifest, **more: str) -> PodProgram:
         given = {e["name"]: _outside(_value(e, secrets), mounts) for e in container["env"]}
