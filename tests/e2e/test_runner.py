@@ -1,4 +1,4 @@
-"""The table that every runner keeps, in the cluster, and what a user at a terminal sees of it."""
+"""The tables that every runner keeps, in the cluster, and what a user sees at a terminal."""
 
 import json
 import os
@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 
-from flagscale_runner.base import Target
+from flagscale_runner.base import RunnerError, Target
 from flagscale_runner.cluster.runner import ClusterRunner
 from support.engine_process import wait_until
 from support.runner_conformance import CASES, Case, body_of, outcome, trained
+from support.runner_samples import (
+    TABLE,
+    TOOL_FILES,
+    TRAINED,
+    Sample,
+    begun,
+    first_document,
+    seen_of,
+)
 from support.workspace import Workspace
 
 
@@ -108,6 +117,27 @@ def test_an_injected_problem_is_explained(workspace: Workspace, troubled: None, 
     wait_until(explained, timeout_s=120, what=f"{cause}, after {found}")
     assert (found["healthy"], step in found["step"]) == (False, True)
     workspace.kubectl("delete", "trainjob", name)
+
+
+@pytest.fixture(scope="module")
+def samples(runner: ClusterRunner, workspace: Workspace) -> None:
+    begun(runner, workspace.images["trainer"], workspace.namespace, TABLE)
+
+
+@pytest.mark.parametrize("sample", [TRAINED, *TABLE], ids=lambda sample: sample.name)
+def test_a_sample_ends_as_the_table_says(
+    runner: ClusterRunner, workspace: Workspace, samples: None, sample: Sample
+) -> None:
+    found, body = seen_of(runner, sample, workspace.namespace, "cluster")
+    assert found == sample.wanted, body["status"]
+
+
+@pytest.mark.parametrize("file", TOOL_FILES)
+def test_tools_are_not_run_and_it_is_said(runner: ClusterRunner, file: str) -> None:
+    with pytest.raises(
+        RunnerError, match=r"is not run but looked up; .* `flagscale match` its file"
+    ):
+        runner.submit(first_document(file))
 
 
 def test_the_doctor_finds_nothing_missing(workspace: Workspace) -> None:

@@ -104,7 +104,7 @@ CASES = (
     Case(
         "killed-always",
         killed_always,
-        Outcome("Failed", ("Failed",), "Killed", ("Killed", "Killed"), 137, "Killed"),
+        Outcome("Failed", ("Failed",), "Killed", ("Killed", "Killed"), None, "Killed"),
     ),
     Case(
         "elsewhere",

@@ -171,8 +171,8 @@ def kill(processes: Sequence[psutil.Process]) -> None:
 def test_what_is_killed_restarts_the_gang_from_its_checkpoint_and_nothing_is_orphaned(
     runner: LocalRunner, tmp_path: Path, whom: str
 ) -> None:
-    runner.submit(job(steps=150, replicas=2))
-    wait_for(runner, lambda b: step_of(b) > 40, "it trains")
+    runner.submit(job(steps=100))
+    wait_for(runner, lambda b: step_of(b) > 20, "it trains")
     first = family()
     before = groups(first)
     if whom == "everything":

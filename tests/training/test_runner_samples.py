@@ -1,4 +1,4 @@
-"""The samples on this machine; tests/e2e has the same table in a cluster."""
+"""The samples on this machine; tests/e2e/test_runner.py has the same table in a cluster."""
 
 import os
 from collections.abc import Iterator
