@@ -63,13 +63,19 @@ def explain(environ: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def test_a_port_in_use(runner: LocalRunner, environ: dict[str, str]) -> None:
+def test_a_port_in_use_and_the_exit_code_of_a_failed_run(
+    runner: LocalRunner, environ: dict[str, str], tmp_path: Path
+) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         code = f"import socket; socket.socket().bind(('127.0.0.1', {port}))"
-        runner.wait(runner.submit(script(code)), lambda _: None)
+        file = tmp_path / "job.json"
+        file.write_text(json.dumps(script(code)))
+        command = [sys.executable, "-m", "flagscale_runner", "run", str(file)]
+        followed = subprocess.run(command, env=environ, capture_output=True, timeout=120)
     found = explain(environ)
+    assert followed.returncode == 1
     assert (found["cause"], "another port" in found["step"]) == ("PortInUse", True)
 
 
