@@ -136,7 +136,9 @@ def outcome(runner: Runner, case: Case, *, image: str, namespace: str, where: Wh
 
 
 def progress_of(body: Manifest) -> tuple[str, ...]:
-    """What is told of how far it is."""
+    """What is told of how far it is, at its end: before, it depends on when one looks."""
+    if body["status"].get("phase") != "Succeeded":
+        return ()
     fixed = ("step", "totalSteps", "percent")
     found = (body["status"].get("progress") or {}).items()
     return tuple(sorted(f"{key}={value}" if key in fixed else key for key, value in found))
