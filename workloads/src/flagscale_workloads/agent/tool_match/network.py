@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+WORDS: Final = "inner.embeddings.word_embeddings.weight"
 LAYERS: Final = 6
 HEADS: Final = 12
 EPSILON: Final = 1e-12
@@ -58,10 +59,15 @@ class _Graph:
         return name
 
 
+def word_rows(model: bytes) -> Values:
+    """The table of words, a row per token of its vocabulary."""
+    weights = _weights(model)
+    return np.asarray(weights[f"{WORDS}_q"] * weights[f"{WORDS}_scale"], np.float32)
+
+
 def fused(model: bytes) -> bytes:
     """The same network: `ids` of one text, without padding, to `states`, a row per token."""
-    kept = onnx.load_model_from_string(model).graph.initializer
-    weights = {one.name: numpy_helper.to_array(one) for one in kept}
+    weights = _weights(model)
     # In the order in which they are used: query, key, value, output, up and down of each layer.
     products = [name[:-2] for name in weights if name.startswith("val_") and name.endswith("_q")]
     graph = _Graph()
@@ -80,13 +86,17 @@ def fused(model: bytes) -> bytes:
     return bytes(helper.make_model(whole, opset_imports=opsets, ir_version=10).SerializeToString())
 
 
+def _weights(model: bytes) -> dict[str, Values]:
+    kept = onnx.load_model_from_string(model).graph.initializer
+    return {one.name: numpy_helper.to_array(one) for one in kept}
+
+
 def _embedding(graph: _Graph, weights: Mapping[str, Values]) -> str:
     """Rows of words and places; the words' stay integers until they are looked up."""
-    words = "inner.embeddings.word_embeddings.weight"
     places = "inner.embeddings.position_embeddings.weight"
-    (row,) = graph.add("Gather", weights[f"{words}_q"], "ids")
+    (row,) = graph.add("Gather", weights[f"{WORDS}_q"], "ids")
     (row,) = graph.add("Cast", row, to=TensorProto.FLOAT)
-    (scale,) = graph.add("Gather", weights[f"{words}_scale"], "ids")
+    (scale,) = graph.add("Gather", weights[f"{WORDS}_scale"], "ids")
     (row,) = graph.add("Mul", row, scale)
     # Every token is of the first type.
     first = weights["inner.embeddings.token_type_embeddings.weight"][0]
