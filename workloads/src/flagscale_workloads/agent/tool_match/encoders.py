@@ -160,8 +160,9 @@ def informative(rows: Vectors) -> Vectors:
     ranks = np.maximum(np.arange(len(rows)) - FIRST_WORD + 1, 1)
     frequency = 1 / (ranks * np.log(len(rows)))
     weights = RARE_FREQUENCY / (RARE_FREQUENCY + frequency)
-    centred = rows - rows[FIRST_WORD:].mean(0)
-    return np.asarray(centred * weights[:, None], np.float32)
+    found: Vectors = rows - rows[FIRST_WORD:].mean(0)
+    found *= weights[:, None].astype(np.float32)
+    return found
 
 
 def _means(tokenizer: Any, table: NDArray[np.float16], texts: Sequence[str]) -> Vectors:  # noqa: ANN401 - of a package without types

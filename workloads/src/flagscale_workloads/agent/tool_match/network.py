@@ -61,13 +61,18 @@ class _Graph:
 
 def word_rows(model: bytes) -> Values:
     """The table of words, a row per token of its vocabulary."""
-    weights = _weights(model)
-    return np.asarray(weights[f"{WORDS}_q"] * weights[f"{WORDS}_scale"], np.float32)
+    names = f"{WORDS}_q", f"{WORDS}_scale"
+    kept = onnx.load_model_from_string(model).graph.initializer
+    whole, scales = (
+        numpy_helper.to_array(one) for name in names for one in kept if one.name == name
+    )
+    return np.asarray(whole * scales, np.float32)
 
 
 def fused(model: bytes) -> bytes:
     """The same network: `ids` of one text, without padding, to `states`, a row per token."""
-    weights = _weights(model)
+    kept = onnx.load_model_from_string(model).graph.initializer
+    weights = {one.name: numpy_helper.to_array(one) for one in kept}
     # In the order in which they are used: query, key, value, output, up and down of each layer.
     products = [name[:-2] for name in weights if name.startswith("val_") and name.endswith("_q")]
     graph = _Graph()
@@ -84,11 +89,6 @@ def fused(model: bytes) -> bytes:
     )
     opsets = [helper.make_opsetid(*one) for one in OPSETS]
     return bytes(helper.make_model(whole, opset_imports=opsets, ir_version=10).SerializeToString())
-
-
-def _weights(model: bytes) -> dict[str, Values]:
-    kept = onnx.load_model_from_string(model).graph.initializer
-    return {one.name: numpy_helper.to_array(one) for one in kept}
 
 
 def _embedding(graph: _Graph, weights: Mapping[str, Values]) -> str:

@@ -36,8 +36,10 @@ class Packed:
         if self.rows is None:
             return np.zeros((len(query), 0), np.float32)
         whole, scales = _rounded(query)
-        sums = np.asarray(numkong.dots_packed(whole, self.rows))
-        return np.asarray(sums * (scales * self.scales), np.float32)
+        sums = np.asarray(numkong.dots_packed(whole, self.rows)).astype(np.float32)
+        sums *= self.scales
+        sums *= scales
+        return sums
 
 
 def _rounded(rows: Vectors) -> tuple[NDArray[np.int8], Vectors]:
