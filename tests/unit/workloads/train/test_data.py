@@ -123,6 +123,12 @@ def test_a_missing_path_says_what_to_do(make_config: Make, tmp_path: Path) -> No
     assert error.message.startswith(expected)
 
 
+def test_a_path_that_can_not_be_looked_at_says_why(make_config: Make, tmp_path: Path) -> None:
+    error = fails(make_config, data=data(tmp_path / ("a" * 300)))
+    assert error.cause == "InvalidData"
+    assert "File name too long; check the volume's rights" in error.message
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
