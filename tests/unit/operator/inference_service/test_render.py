@@ -81,6 +81,8 @@ def test_the_gateway_finds_the_engines_by_the_name_of_their_service() -> None:
     assert (found.host, found.port) == ("svc-engines.ns.svc", 8000)
     assert service["clusterIP"] == "None"
     assert service["publishNotReadyAddresses"] is False
+    assert found.early_host == "svc-pending.ns.svc"
+    assert made["Service/svc-pending"]["spec"] == {**service, "publishNotReadyAddresses": True}
     pod = pod_of(made["Deployment/svc-engine"])["metadata"]["labels"]
     assert service["selector"].items() <= pod.items()
     assert (

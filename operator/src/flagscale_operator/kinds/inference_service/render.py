@@ -15,6 +15,7 @@ from flagscale_operator.kinds.inference_service.names import (
     engines_name,
     labels,
     selector,
+    starting_name,
 )
 from flagscale_operator.kinds.inference_service.pods import (
     ENGINE_READY,
@@ -62,7 +63,8 @@ def render_children(
     """All objects, in the order in which they are applied."""
     revision = revision_of(service, source, context)
     children = [
-        (SERVICE, _engines_service(service)),
+        (SERVICE, _engines_service(service, engines_name(service.name), unready=False)),
+        (SERVICE, _engines_service(service, starting_name(service.name), unready=True)),
         _engines(service, source, context, revision),
         (DEPLOYMENT, _gateway_deployment(service, source, context)),
         (SERVICE, _front_service(service)),
@@ -212,15 +214,15 @@ def _template(
     }
 
 
-def _engines_service(service: ServiceView) -> Manifest:
-    """Without an address of its own: its name resolves to every ready engine pod."""
+def _engines_service(service: ServiceView, name: str, *, unready: bool) -> Manifest:
+    """Without an address of its own: its name resolves to every ready engine pod, or to each."""
     spec = {
         "clusterIP": "None",
-        "publishNotReadyAddresses": False,
+        "publishNotReadyAddresses": unready,
         "selector": selector(service, "engine"),
         "ports": [{"name": "http", "port": POD_PORT, "targetPort": "http"}],
     }
-    return child(SERVICE, engines_name(service.name), service, "engine", spec)
+    return child(SERVICE, name, service, "engine", spec)
 
 
 def _front_service(service: ServiceView) -> Manifest:
