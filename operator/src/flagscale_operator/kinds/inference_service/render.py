@@ -237,7 +237,8 @@ def _front_service(service: ServiceView) -> Manifest:
 def _budget(service: ServiceView) -> Manifest:
     on_ray = service.spec.effective_runtime == "rayservice"
     # Kubernetes knows no scale of a Ray cluster, which maxUnavailable would need.
-    allowed = {"minAvailable": service.spec.replicas - 1} if on_ray else {"maxUnavailable": 1}
+    least = max(0, service.spec.replicas - 1)
+    allowed = {"minAvailable": least} if on_ray else {"maxUnavailable": 1}
     spec = {
         **allowed,
         "selector": {"matchLabels": selector(service, "engine")},
