@@ -204,9 +204,11 @@ def test_on_ray_from_one_to_two_to_one_to_none_and_back_in_one_cluster(loaded: W
     service.ready()
     before = ray_clusters(service)
     with Watching(service) as watching:
-        much = service.load(10, 30)
+        much = service.load(10, 25)
         service.ready(replicas=2)
-        records = much.records()
+        little = service.load(0.6, 40)
+        service.until(lambda body: body["spec"]["replicas"] == 1)
+        records = much.records() + little.records()
         service.until(lambda body: body["status"]["phase"] == "Idle")
         restart_the_operator(service)
         idle = service.until(lambda _: not service.pods())
@@ -215,7 +217,7 @@ def test_on_ray_from_one_to_two_to_one_to_none_and_back_in_one_cluster(loaded: W
         again = service.ready()
 
     assert watching.seen == [1, 2, 1, 0, 1]
-    assert (lost(records), len(records)) == ([], 10 * 30 + 2)
+    assert (lost(records), len(records)) == ([], 10 * 25 + 24 + 2)
     assert idle["status"]["lastScaling"]["reason"] == "Idle"
     assert again["lastScaling"]["reason"] == "RequestsWaiting"
     assert ray_clusters(service) == before
