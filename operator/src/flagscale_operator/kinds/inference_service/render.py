@@ -137,6 +137,7 @@ def _gateway_deployment(
     served = container(
         service, context, resources={"requests": GATEWAY_REQUESTS}, ready_path=GATEWAY_READY
     )
+    served["startupProbe"] = startup_probe(GATEWAY_READY)
     template = _template(service, "gateway", annotations, pod_spec(service, served, files=files))
     return _deployment(service, "gateway", 1, template)
 
@@ -171,7 +172,7 @@ def _engine_template(
         ready_path=ENGINE_READY,
         mounts=[mount],
     )
-    served["startupProbe"] = startup_probe()
+    served["startupProbe"] = startup_probe(ENGINE_READY)
     spec = with_download(
         pod_spec(service, served, volumes=[volume]),
         source.download,
