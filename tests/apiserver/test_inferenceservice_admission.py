@@ -83,12 +83,6 @@ def test_a_bad_field_is_refused_by_its_path(
         ({"engine": {"name": "diffusers"}}, "spec.engine.name", "not offered yet; use transform"),
         ({"engine": {"name": "sglang", "dtype": "float16"}}, "spec.engine.dtype", "use auto, bf"),
         ({"engine": {"name": "sglang", "tensorParallel": 2}}, "spec.engine.tensorParallel", "one"),
-        ({"runtime": "rayservice", "replicas": 0}, "spec.replicas", "set spec.runtime to pods"),
-        (
-            {"runtime": "rayservice", "autoscaling": {"maxReplicas": 2}},
-            "spec.autoscaling",
-            "set spec.runtime to pods",
-        ),
         ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device", "cpu only"),
         ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel", "raise spec.replicas"),
         ({"engine": {"pipelineParallel": 2}}, "spec.engine.pipelineParallel", "raise spec.repl"),

@@ -136,6 +136,7 @@ async def test_children_appear_get_ready_and_a_restart_writes_nothing(
         "Deployment/svc-gateway",
         "Service/svc",
         "Service/svc-engines",
+        "Service/svc-pending",
     ]
     assert (status["phase"], status["replicas"]["summary"]) == ("Ready", "1/1")
     assert status["url"] == f"http://svc.{cluster.namespace}.svc:80/v1"

@@ -5,9 +5,10 @@ The autoscaler looks every 15 s, so the steps of the one story take a minute tog
 
 import asyncio
 import json
+import os
 import ssl
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from flagscale_operator.kinds.inference_service.load_report import PATH, audienc
 from perf.operator_process import OperatorProcess, free_ports
 from support.helm import Helm
 from support.inference_services import SPEC
+from support.install import ray_crds
 from support.kubectl import Kubectl
 from support.spec_schema import merged
 
@@ -174,6 +176,45 @@ async def test_from_one_to_three_to_one_to_none_and_back(
     assert load.answered > 10
     assert kubectl.apply(body, namespace).returncode == 0
     assert scene.replicas() == 1
+
+
+@pytest.fixture
+def kuberay(kubectl: Kubectl) -> Iterator[None]:
+    """The kinds of KubeRay, which itself does not run."""
+    crds = ray_crds(dict(os.environ))
+    for crd in crds:
+        done = kubectl("apply", "--server-side", "-f", str(crd))
+        assert done.returncode == 0, done.stderr
+    yield
+    for crd in crds:
+        kubectl("delete", "-f", str(crd))
+
+
+@pytest.mark.usefixtures("kuberay")
+async def test_on_ray_the_same_ray_service_follows(
+    kubectl: Kubectl, namespace: str, scene: Scene
+) -> None:
+    body = {
+        "apiVersion": "flagscale.dev/v1alpha1",
+        "kind": "InferenceService",
+        "metadata": {"name": "svc"},
+        "spec": merged(SPEC, {"runtime": "rayservice", "autoscaling": LIMITS}),
+    }
+    assert kubectl.apply(body, namespace).returncode == 0
+
+    def follows(replicas: int) -> bool:
+        said = scene.get("rayservice", "svc").get("spec", {}).get("serveConfigV2", "")
+        return f"num_replicas: {replicas}\n" in said
+
+    load = Load(requests=9)
+    await scene.until(lambda: len(scene.pods("gateway")) == 1 and follows(1))
+    uid = scene.get("rayservice", "svc")["metadata"]["uid"]
+    async with scene.telling(load):
+        await scene.until(lambda: scene.reason() == "LoadAboveTarget" and follows(3))
+        load.requests = 1
+        await scene.until(lambda: scene.reason() == "LoadBelowTarget" and follows(1))
+
+    assert scene.get("rayservice", "svc")["metadata"]["uid"] == uid
 
 
 def test_scale_works_by_hand_where_nothing_scales(kubectl: Kubectl, namespace: str) -> None:

@@ -190,3 +190,34 @@ def test_under_load_no_request_is_lost(served: Service, change: Callable[[Servic
     assert max(record.late_s for record in records) < 5
     if change is not restart_the_operator:
         assert set(served.pods()) != set(before)
+
+
+def ray_clusters(service: Service) -> list[str]:
+    selector = f"flagscale.dev/inferenceservice={service.name}"
+    return service.workspace.kubectl("get", "rayclusters", "-l", selector, "-o", "name").split()
+
+
+def test_on_ray_from_one_to_two_to_one_to_none_and_back_in_one_cluster(loaded: Workspace) -> None:
+    service = Service(loaded, "on-ray", model=VOLUME, engine=SIMULATOR, runtime="rayservice",
+                      autoscaling={**LIMITS, "maxReplicas": 2}, resources=SMALL,
+                      podTemplate={"terminationGracePeriodSeconds": 40})  # fmt: skip
+    service.ready()
+    before = ray_clusters(service)
+    with Watching(service) as watching:
+        much = service.load(10, 25)
+        service.ready(replicas=2)
+        little = service.load(0.6, 40)
+        service.until(lambda body: body["spec"]["replicas"] == 1)
+        records = much.records() + little.records()
+        service.until(lambda body: body["status"]["phase"] == "Idle")
+        restart_the_operator(service)
+        idle = service.until(lambda _: not service.pods())
+        # Not more than one engine is there for, as a worker takes its time to come.
+        records += service.load(1, 2).records()
+        again = service.ready()
+
+    assert watching.seen == [1, 2, 1, 0, 1]
+    assert (lost(records), len(records)) == ([], 10 * 25 + 24 + 2)
+    assert idle["status"]["lastScaling"]["reason"] == "Idle"
+    assert again["lastScaling"]["reason"] == "RequestsWaiting"
+    assert ray_clusters(service) == before

@@ -85,8 +85,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"engine": {"name": "sglang", "quantization": "fp8"}}, "spec.engine.quantization: not supp"),
     ({"engine": {"name": "vllm", "quantization": "awq"}}, "vllm reads no such weights; use none"),
     ({"upgradeDeadlineSeconds": 60}, "spec.upgradeDeadlineSeconds: is for runtime rayservice"),
-    ({"runtime": "rayservice", "autoscaling": {"maxReplicas": 2}}, "set spec.runtime to pods"),
-    ({"runtime": "rayservice", "replicas": 0}, "0 is for runtime pods alone"),
     ({"engine": {"name": "simulator", "device": "cuda"}}, "spec.engine.device: this engine"),
     ({"engine": {"tensorParallel": 2}}, "spec.engine.tensorParallel: not supported"),
     ({"engine": {"pipelineParallel": 2}}, "spec.engine.pipelineParallel: not supported"),

@@ -175,6 +175,13 @@ class DiscoverySpec(ApiModel):
     port: int | None = Field(
         default=None, ge=1, le=65535, description="Port of every replica behind host."
     )
+    early_host: (
+        Annotated[str, StringConstraints(pattern=r"^[-.a-zA-Z0-9]+$", max_length=253)] | None
+    ) = Field(
+        default=None,
+        description="Name of all replicas behind host and of those that are not ready yet, so that "
+        "each is known by the time it is; unset: host alone.",
+    )
     file: AbsolutePath | None = Field(
         default=None,
         description='File of lines "address:port" in place of host; read again each second.',
@@ -185,6 +192,12 @@ class DiscoverySpec(ApiModel):
             "has(self.host) == has(self.port) && has(self.host) != has(self.file)",
             "discovery: names no place or two; give host and port, or file",
             holds=lambda d: (d.host is None) == (d.port is None) == (d.file is not None),
+        ),
+        CelRule(
+            "!has(self.earlyHost) || has(self.host)",
+            "discovery.earlyHost: is for host alone; give host, or remove it",
+            ".earlyHost",
+            holds=lambda d: d.early_host is None or d.host is not None,
         ),
     )
 

@@ -15,7 +15,7 @@ class AutoscalingSpec(ApiModel):
         ge=0,
         le=64,
         description="Fewest engine pods. 0: none while nobody asks; the next request waits at the "
-        "gateway until an engine has started.",
+        "gateway until an engine has started. Of runtime rayservice the Ray head stays.",
     )
     max_replicas: int = Field(ge=1, le=64, description="Most engine pods.")
     target_concurrency: int = Field(

@@ -207,18 +207,6 @@ RUNTIME_RULES: Final = (
             spec.upgrade_deadline_seconds is None or spec.effective_runtime == "rayservice"
         ),
     ),
-    CelRule(
-        f"!has(self.autoscaling) || {_effective('self')} == 'pods'",
-        "spec.autoscaling: is for runtime pods alone; set spec.runtime to pods",
-        ".autoscaling",
-        holds=lambda spec: spec.autoscaling is None or spec.effective_runtime == "pods",
-    ),
-    CelRule(
-        f"self.replicas > 0 || {_effective('self')} == 'pods'",
-        "spec.replicas: 0 is for runtime pods alone; set spec.runtime to pods",
-        ".replicas",
-        holds=lambda spec: spec.replicas > 0 or spec.effective_runtime == "pods",
-    ),
 )
 
 
@@ -244,12 +232,12 @@ class InferenceServiceSpec(ApiModel):
         default=1,
         ge=0,
         le=64,
-        description="Engine pods; 0 stops them (runtime pods). With spec.autoscaling it is the "
-        "autoscaler's, so leave it out.",
+        description="Engine pods; 0 stops them. With spec.autoscaling it is the autoscaler's, so "
+        "leave it out.",
     )
     autoscaling: AutoscalingSpec | None = Field(
         default=None,
-        description="Engine pods by load (runtime pods); unset: spec.replicas, always.",
+        description="Engine pods by load; unset: spec.replicas, always.",
     )
     routing: RoutingSpec = Field(
         default_factory=RoutingSpec, description="Which engine pod answers a request."

@@ -70,6 +70,16 @@ def test_a_pod_that_does_not_get_ready_is_explained(
     assert decided.apply == ()
 
 
+def test_an_engine_that_keeps_ending_is_told_with_one_next_step() -> None:
+    service, seen = serving()
+    down = unsettled(with_pod(seen, ready=False, failure=ended(1, EXIT_ERROR)))
+
+    _, decided = step(service, down, 20)
+
+    assert ready(decided)[2].count("correct the model") == 1
+    assert "spent, got 1 in ten minutes; correct the model or spec.engine; `" in ready(decided)[2]
+
+
 def test_a_failure_is_recorded_with_its_pod_and_exit_code() -> None:
     service, seen = serving()
     down = unsettled(with_pod(seen, ready=False, failure=ended(1, CONFIG_ERROR)))

@@ -34,6 +34,7 @@ def test_a_new_service_gets_its_children_engines_before_what_leads_to_them() -> 
 
     assert names(decided) == [
         "Service/svc-engines",
+        "Service/svc-pending",
         "Deployment/svc-engine",
         "Deployment/svc-gateway",
         "Service/svc",

@@ -76,7 +76,7 @@ async def test_the_second_run_asks_for_nothing() -> None:
     first = world.kube.verbs()
     await world.run()
 
-    assert first == [*["get", "apply"] * 4, "apply_status"]
+    assert first == [*["get", "apply"] * 5, "apply_status"]
     assert world.kube.verbs() == []
 
 

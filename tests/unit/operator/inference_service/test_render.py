@@ -72,6 +72,17 @@ def test_running_requests_and_the_engine_have_time_within_the_grace_period() -> 
         assert pre_stop + drain + 20 <= engine["terminationGracePeriodSeconds"] == grace
 
 
+@pytest.mark.parametrize(("component", "path"), [("engine", "/health"), ("gateway", "/ready")])
+def test_a_pod_that_gets_ready_is_known_within_a_second_and_then_seldom_asked(
+    component: str, path: str
+) -> None:
+    (container,) = pod_of(children()[f"Deployment/svc-{component}"])["spec"]["containers"]
+    starting, serving = container["startupProbe"], container["readinessProbe"]
+
+    assert starting["httpGet"]["path"] == serving["httpGet"]["path"] == path
+    assert (starting["periodSeconds"], serving["periodSeconds"]) == (1, 5)
+
+
 def test_the_gateway_finds_the_engines_by_the_name_of_their_service() -> None:
     made = children()
     found = config_of(made["Deployment/svc-gateway"]).discovery
@@ -81,6 +92,8 @@ def test_the_gateway_finds_the_engines_by_the_name_of_their_service() -> None:
     assert (found.host, found.port) == ("svc-engines.ns.svc", 8000)
     assert service["clusterIP"] == "None"
     assert service["publishNotReadyAddresses"] is False
+    assert found.early_host == "svc-pending.ns.svc"
+    assert made["Service/svc-pending"]["spec"] == {**service, "publishNotReadyAddresses": True}
     pod = pod_of(made["Deployment/svc-engine"])["metadata"]["labels"]
     assert service["selector"].items() <= pod.items()
     assert (

@@ -28,7 +28,8 @@ def test_replicas_come_and_go_with_their_addresses_and_the_others_stay() -> None
 
 
 async def test_a_name_that_does_not_exist_has_no_replicas() -> None:
-    assert await Discovery(ReplicaSet(), "none.invalid", 80).addresses() in (frozenset(), None)
+    discovery = Discovery(ReplicaSet(), "none.invalid", 80)
+    assert await discovery.addresses("none.invalid") in (frozenset(), None)
 
 
 async def test_a_resolver_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +38,81 @@ async def test_a_resolver_that_fails_changes_nothing(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
 
-    assert await Discovery(ReplicaSet(), "engines", 80).addresses() is None
+    discovery = Discovery(ReplicaSet(), "engines", 80)
+    discovery.keep(frozenset({"10.0.0.1"}))
+    await discovery.look(early=True)
+
+    assert found_by(discovery) == {"10.0.0.1"}
+
+
+class EnoughError(Exception):
+    """A name was asked for often enough."""
+
+
+class Names:
+    """What names resolve to, and how often each was asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **names: set[str]) -> None:
+        self.names = names
+        self.asked: list[str] = []
+        monkeypatch.setattr(socket, "getaddrinfo", self.resolve)
+
+    def resolve(self, host: str, port: int, *_: Any, **__: Any) -> Any:
+        self.asked.append(host)
+        if self.asked.count(host) > 50:
+            raise EnoughError
+        if not self.names[host]:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in self.names[host]]
+
+
+async def test_who_starts_is_known_before_it_is_ready_and_who_ends_is_left_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = Names(monkeypatch, engines=set(), pending={"10.0.0.1"})
+    discovery = Discovery(ReplicaSet(), "engines", 80, "pending")
+    seen = []
+    for ready, present in (
+        (set(), {"10.0.0.1"}),
+        ({"10.0.0.1"}, {"10.0.0.1", "10.0.0.2"}),
+        # The first ends: it is not ready any more, but still there.
+        (set(), {"10.0.0.1", "10.0.0.2"}),
+        (set(), set()),
+    ):
+        names.names.update(engines=ready, pending=present)
+        await discovery.look(early=True)
+        seen.append(found_by(discovery))
+
+    assert seen == [{"10.0.0.1"}, {"10.0.0.1", "10.0.0.2"}, {"10.0.0.2"}, set()]
+
+
+async def test_while_others_serve_who_starts_is_seldom_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = Names(monkeypatch, engines={"10.0.0.1"}, pending={"10.0.0.1"})
+    discovery = Discovery(ReplicaSet(), "engines", 80, "pending", interval_s=0)
+    discovery.keep(frozenset({"10.0.0.1"}))
+    (replica,) = discovery.replicas
+    replica.ready = True
+    with pytest.raises(EnoughError):
+        await discovery.run()
+
+    assert names.asked.count("pending") <= 50 / 5 + 1
+
+
+async def test_a_replica_that_gets_ready_is_asked_within_a_probe_although_dns_remembers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with scripted_engine() as engine:
+        Names(monkeypatch, engines=set(), pending={"127.0.0.1"})
+        discovery = {"host": "engines", "port": engine.port, "earlyHost": "pending"}
+        async with running_gateway(discovery=discovery) as gateway:
+            client = await gateway.connect()
+            client.post(CHAT, HELLO)
+            answer = await client.answer()
+            await client.close()
+
+    assert answer.json()["port"] == engine.port
 
 
 async def test_a_gateway_serves_over_replicas_that_it_found() -> None:

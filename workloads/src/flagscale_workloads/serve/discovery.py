@@ -1,9 +1,10 @@
 """Replicas that others run: every address that a name resolves to, or that a file lists."""
 
 import asyncio
+import itertools
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,38 +13,59 @@ from flagscale_workloads.serve.replicas import Replica, ReplicaSet
 
 _log = logging.getLogger(__name__)
 INTERVAL_S: Final = 1.0
+EARLY_EVERY: Final = 5
+"""Rounds between two looks for replicas that start, while others serve."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Discovery:
     """Keeps the replicas equal to the addresses behind a name.
 
     DNS needs no permission, unlike a watch of EndpointSlices. A name that does not resolve has no
     replicas; an error of the resolver itself changes nothing, as the replicas may well be there.
+
+    A DNS server remembers for seconds who was ready, and that nobody was. So replicas are taken in
+    by `early_host` while they start, and a probe finds them ready in the second in which they are.
+    They leave by `host`, which forgets those that are about to end while they still serve.
     """
 
     replicas: ReplicaSet
     host: str
     port: int
+    early_host: str | None = None
     interval_s: float = INTERVAL_S
+    _present: frozenset[str] = frozenset()
+    """All that start or serve or end, as last seen."""
+    _served: set[str] = field(default_factory=set)
+    """Those of them that were ready once: if they are not any more, they end."""
 
     async def run(self) -> None:
-        """Look the name up until cancelled."""
-        while True:
-            addresses = await self.addresses()
-            if addresses is not None:
-                self.keep(addresses)
+        """Look the names up until cancelled."""
+        for turn in itertools.count():
+            nobody = not any(replica.ready for replica in self.replicas)
+            await self.look(early=nobody or turn % EARLY_EVERY == 0)
             await asyncio.sleep(self.interval_s)
 
-    async def addresses(self) -> frozenset[str] | None:
-        """What the name resolves to now; None when nobody can say."""
+    async def look(self, *, early: bool) -> None:
+        """One round; `early`: also for who starts."""
+        ready = await self.addresses(self.host)
+        present: frozenset[str] | None = self._present
+        if early and self.early_host:
+            present = await self.addresses(self.early_host)
+        if ready is not None and present is not None:
+            self._present = present
+            self._served = (self._served & present) | ready
+            self.keep(ready | (present - self._served))
+
+    async def addresses(self, host: str) -> frozenset[str] | None:
+        """What a name resolves to now; None when nobody can say."""
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            found = await loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             if error.errno in {socket.EAI_NONAME, socket.EAI_NODATA}:
                 return frozenset()
-            _log.warning("%s: cannot be resolved now (%s)", self.host, error)
+            _log.warning("%s: cannot be resolved now (%s)", host, error)
             return None
         return frozenset(str(entry[4][0]) for entry in found)
 
@@ -100,4 +122,4 @@ def discovery_of(replicas: ReplicaSet, spec: DiscoverySpec) -> Discovery | FileD
     """What finds the replicas that a configuration names."""
     if spec.file:
         return FileDiscovery(replicas, Path(spec.file))
-    return Discovery(replicas, spec.host or "", spec.port or 0)
+    return Discovery(replicas, spec.host or "", spec.port or 0, spec.early_host)

@@ -59,5 +59,11 @@ def _words(failure: Termination) -> str:
     if failure.reason == "OOMKilled":
         return "the kernel killed a process that used more memory than the container's limit"
     _, _, told = failure.message.rpartition(f"\n{_OWN_WORDS}")
-    text = (told or failure.message).strip().removeprefix(_OWN_WORDS)
+    text = _without_remedy((told or failure.message).strip().removeprefix(_OWN_WORDS))
     return text[-MESSAGE_LIMIT:] or f"exited with code {failure.exit_code} without a word"
+
+
+def _without_remedy(text: str) -> str:
+    """An engine that keeps ending: the program's next step is ours in other words, so it goes."""
+    before, spent, count = text.rpartition(_SPENT)
+    return f"{before}{spent}{count.partition(';')[0]}" if spent else text

@@ -20,6 +20,11 @@ def engines_name(service: str) -> str:
     return f"{service}-engines"
 
 
+def starting_name(service: str) -> str:
+    """Name of the headless Service whose addresses are all engine pods, ready or not."""
+    return f"{service}-pending"
+
+
 def url(namespace: str, service: str) -> str:
     """Base URL of the API within the cluster."""
     return f"http://{service}.{namespace}.svc:{SERVICE_PORT}/v1"

@@ -121,9 +121,9 @@ def container(
     }
 
 
-def startup_probe() -> Manifest:
+def startup_probe(ready_path: str) -> Manifest:
     """Each second, as requests may be waiting for this very pod."""
-    return _probe(ENGINE_READY, failures=STARTUP_S, period_s=1)
+    return _probe(ready_path, failures=STARTUP_S, period_s=1)
 
 
 def _probe(path: str, *, failures: int, period_s: int) -> Manifest:

@@ -15,6 +15,7 @@ from flagscale_operator.kinds.inference_service.names import (
     engines_name,
     labels,
     selector,
+    starting_name,
 )
 from flagscale_operator.kinds.inference_service.pods import (
     ENGINE_READY,
@@ -62,7 +63,8 @@ def render_children(
     """All objects, in the order in which they are applied."""
     revision = revision_of(service, source, context)
     children = [
-        (SERVICE, _engines_service(service)),
+        (SERVICE, _engines_service(service, engines_name(service.name), unready=False)),
+        (SERVICE, _engines_service(service, starting_name(service.name), unready=True)),
         _engines(service, source, context, revision),
         (DEPLOYMENT, _gateway_deployment(service, source, context)),
         (SERVICE, _front_service(service)),
@@ -135,6 +137,7 @@ def _gateway_deployment(
     served = container(
         service, context, resources={"requests": GATEWAY_REQUESTS}, ready_path=GATEWAY_READY
     )
+    served["startupProbe"] = startup_probe(GATEWAY_READY)
     template = _template(service, "gateway", annotations, pod_spec(service, served, files=files))
     return _deployment(service, "gateway", 1, template)
 
@@ -169,7 +172,7 @@ def _engine_template(
         ready_path=ENGINE_READY,
         mounts=[mount],
     )
-    served["startupProbe"] = startup_probe()
+    served["startupProbe"] = startup_probe(ENGINE_READY)
     spec = with_download(
         pod_spec(service, served, volumes=[volume]),
         source.download,
@@ -212,15 +215,15 @@ def _template(
     }
 
 
-def _engines_service(service: ServiceView) -> Manifest:
-    """Without an address of its own: its name resolves to every ready engine pod."""
+def _engines_service(service: ServiceView, name: str, *, unready: bool) -> Manifest:
+    """Without an address of its own: its name resolves to every ready engine pod, or to each."""
     spec = {
         "clusterIP": "None",
-        "publishNotReadyAddresses": False,
+        "publishNotReadyAddresses": unready,
         "selector": selector(service, "engine"),
         "ports": [{"name": "http", "port": POD_PORT, "targetPort": "http"}],
     }
-    return child(SERVICE, engines_name(service.name), service, "engine", spec)
+    return child(SERVICE, name, service, "engine", spec)
 
 
 def _front_service(service: ServiceView) -> Manifest:
@@ -235,7 +238,8 @@ def _front_service(service: ServiceView) -> Manifest:
 def _budget(service: ServiceView) -> Manifest:
     on_ray = service.spec.effective_runtime == "rayservice"
     # Kubernetes knows no scale of a Ray cluster, which maxUnavailable would need.
-    allowed = {"minAvailable": service.spec.replicas - 1} if on_ray else {"maxUnavailable": 1}
+    least = max(0, service.spec.replicas - 1)
+    allowed = {"minAvailable": least} if on_ray else {"maxUnavailable": 1}
     spec = {
         **allowed,
         "selector": {"matchLabels": selector(service, "engine")},

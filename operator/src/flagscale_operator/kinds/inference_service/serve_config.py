@@ -15,7 +15,11 @@ from flagscale_api.runtime.serve import (
 )
 from flagscale_api.v1alpha1.engine import EngineSpec
 from flagscale_operator.kinds.inference_service.load_report import report_spec
-from flagscale_operator.kinds.inference_service.names import POD_PORT, engines_name
+from flagscale_operator.kinds.inference_service.names import (
+    POD_PORT,
+    engines_name,
+    starting_name,
+)
 from flagscale_operator.kinds.inference_service.source import ModelSource
 from flagscale_operator.kinds.inference_service.view import ServiceView
 from flagscale_operator.kinds.pod_parts import CONFIG_DIR
@@ -69,7 +73,9 @@ def gateway_config(service: ServiceView, source: ModelSource, report_url: str) -
         model=_model(service, source, revision=""),
         engine=EngineSpec(name=spec.engine.name, device="cpu"),
         discovery=DiscoverySpec(
-            host=f"{engines_name(service.name)}.{service.namespace}.svc", port=POD_PORT
+            host=f"{engines_name(service.name)}.{service.namespace}.svc",
+            port=POD_PORT,
+            early_host=f"{starting_name(service.name)}.{service.namespace}.svc",
         ),
         routing=spec.routing,
         gateway=_door(service),

@@ -22,6 +22,7 @@ from flagscale_operator.kinds.inference_service.rayservice.revisions import (
     restored,
 )
 from flagscale_operator.kinds.inference_service.rayservice.scaling import Scaling, scale_cluster
+from flagscale_operator.kinds.inference_service.rayservice.settled import settled, took_over
 from flagscale_operator.kinds.inference_service.rayservice.trouble import exit_of, ray_trouble
 from flagscale_operator.kinds.inference_service.rayservice.upgrade import (
     Upgrade,
@@ -64,7 +65,7 @@ def desired_on_ray(
     return Desired(
         children=tuple(children),
         revision=revision,
-        engines_settled=_settled(service, observed, fact, revision),
+        engines_settled=settled(service, observed, fact, revision),
         trouble=_trouble(service, observed, upgrade, fact, baseline, revision, gateway),
         current_replicas=len(observed.pods_of("engine")),
         final=going_back,
@@ -74,7 +75,10 @@ def desired_on_ray(
         replace=tuple((RAY_CLUSTER, s.cluster) for s in scalings if s.cluster),
         report=_reports(observed, body, fact, revision) if going_back else (),
         look_again_s=min((s for s in _waits(upgrade, scalings) if s > 0), default=None),
-        record=(CONTROLLER_REVISION, dict(record(service, children, observed, revision))),
+        # What has no engines has not been seen to serve.
+        record=(CONTROLLER_REVISION, dict(record(service, children, observed, revision)))
+        if service.spec.replicas
+        else None,
         outdated=outdated(observed, revision),
     )
 
@@ -90,24 +94,10 @@ def _judged(
     revision = upgrade.rollout.revision
     if upgrade.left_s is None or upgrade.left_s > 0:
         return upgrade
-    if _settled(service, observed, fact, revision):
+    if settled(service, observed, fact, revision) or took_over(service, observed, fact, revision):
         return upgrade
     why = ray_trouble(service, observed, fact=fact, revision=revision, gateway=gateway)
     return Upgrade(give_up(service, upgrade, why))
-
-
-def _settled(service: ServiceView, observed: Observed, fact: RayFact | None, revision: str) -> bool:
-    """Whether the active cluster alone serves this revision with every replica ready.
-
-    KubeRay's and Ray's word is not enough: readiness of a worker pod is its engine's first token.
-    """
-    if fact is None or not fact.current or not fact.active or fact.pending:
-        return False
-    if fact.application != "RUNNING":
-        return False
-    ready = [p for p in pods_in(observed, fact.active) if p.ready and p.revision == revision]
-    others = [p for p in observed.pods_of("engine") if p.cluster != fact.active]
-    return len(ready) == service.spec.replicas and not others
 
 
 def _trouble(

@@ -26,7 +26,8 @@ HEAD_GRACE_S: Final = 10
 """No request runs there, and Ray's head does not end by itself when it is asked to."""
 AGENT_PORT: Final = 52365
 DASHBOARD_PORT: Final = 8265
-READY_PERIOD_S: Final = 2
+HEAD_PERIOD_S: Final = 2
+READY_PERIOD_S: Final = 1
 GCS_PATIENCE_S: Final = 60
 
 
@@ -34,7 +35,7 @@ def head_template(service: ServiceView, context: ServingContext) -> Manifest:
     """The head: scheduling, state and Ray's dashboard, which KubeRay talks to; no engine."""
     head = _ray_container(service, context, resources={"requests": HEAD_REQUESTS})
     head["ports"] = [{"name": name, "containerPort": port} for name, port in HEAD_PORTS]
-    head["readinessProbe"] = _probe("/api/gcs_healthz", DASHBOARD_PORT, READY_PERIOD_S, failures=10)
+    head["readinessProbe"] = _probe("/api/gcs_healthz", DASHBOARD_PORT, HEAD_PERIOD_S, failures=10)
     head["livenessProbe"] = _probe("/api/gcs_healthz", DASHBOARD_PORT, 5, failures=120)
     head["volumeMounts"] = [m for m in head["volumeMounts"] if m["name"] == "tmp"]
     del head["lifecycle"]
@@ -59,7 +60,7 @@ def worker_template(
     worker = _ray_container(
         service, context, resources=compute_resources(service.spec.resources), mounts=[mount]
     )
-    worker["readinessProbe"] = _probe("/health", "http", READY_PERIOD_S, failures=3)
+    worker["readinessProbe"] = _probe("/health", "http", READY_PERIOD_S, failures=6)
     worker["livenessProbe"] = _probe("/api/local_raylet_healthz", AGENT_PORT, 5, failures=120)
     stop = ["python3", "-m", "flagscale_workloads.ray_serve.stop", str(PRE_STOP_S)]
     worker["lifecycle"] = {"preStop": {"exec": {"command": stop}}}

@@ -1,6 +1,6 @@
 """serveConfigV2: a string that KubeRay compares letter by letter, so it is always written alike."""
 
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -22,7 +22,7 @@ def serve_applications(service: ServiceView) -> str:
     """
     deployment = {
         "name": DEPLOYMENT,
-        "num_replicas": service.spec.replicas,
+        **_replicas(service.spec.replicas),
         "ray_actor_options": {"num_cpus": 1},
         "health_check_period_s": HEALTH_PERIOD_S,
         "health_check_timeout_s": HEALTH_TIMEOUT_S,
@@ -41,3 +41,15 @@ def serve_applications(service: ServiceView) -> str:
         ],
     }
     return yaml.safe_dump(config, sort_keys=True, default_flow_style=False)
+
+
+def _replicas(wanted: int) -> dict[str, Any]:
+    """Ray Serve takes no number 0, but bounds of its own autoscaler that begin there.
+
+    No request passes through Ray, so it has no reason ever to start one by itself.
+    """
+    if wanted:
+        return {"num_replicas": wanted}
+    return {
+        "autoscaling_config": {"min_replicas": 0, "initial_replicas": 0, "max_replicas": 1},
+    }

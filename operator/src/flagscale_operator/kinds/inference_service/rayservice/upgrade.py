@@ -28,14 +28,24 @@ class Upgrade:
 
 
 def follow(service: ServiceView, wanted: str, baseline: Baseline | None, now: datetime) -> Upgrade:
-    """The rollout of a revision, from when it was first asked for."""
+    """The rollout of a revision, from when engines of it were first asked for."""
     before = service.status.rollout
     if before is None or before.revision != wanted:
         before = RolloutStatus(revision=wanted, started_at=format_time(now))
     if before.rolled_back or baseline is None or baseline.revision == wanted:
         return Upgrade(before)
+    if not service.spec.replicas:
+        return Upgrade(before)
+    if _woken(service):
+        before = before.model_copy(update={"started_at": format_time(now)})
     started = parse_time(before.started_at) or now
     return Upgrade(before, deadline_s(service) - (now - started).total_seconds())
+
+
+def _woken(service: ServiceView) -> bool:
+    """Whether engines are wanted now, and none was when the status was written."""
+    counted = service.status.replicas
+    return bool(service.spec.replicas and counted and counted.total == 0)
 
 
 def deadline_s(service: ServiceView) -> int:
