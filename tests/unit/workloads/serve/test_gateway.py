@@ -168,7 +168,7 @@ async def test_paths_and_methods_that_do_not_exist_are_told() -> None:
 
     assert (nothing.status, get.status, post.status) == (404, 405, 405)
     assert get.headers["allow"] == "POST"
-    assert health.status == 503
+    assert (health.status, health.headers["retry-after"]) == (503, "1")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from flagscale_workloads.serve.calls import ENDPOINTS, CallReader
 from flagscale_workloads.serve.events import Usage
 from flagscale_workloads.serve.forward import Forwarder, Sink
 from flagscale_workloads.serve.http.exchange import Exchange
-from flagscale_workloads.serve.http.messages import JSON, HttpError, Request
+from flagscale_workloads.serve.http.messages import JSON, HttpError, Request, busy
 from flagscale_workloads.serve.limits import Client
 from flagscale_workloads.serve.metrics import GatewayMetrics
 from flagscale_workloads.serve.openapi import document
@@ -122,7 +122,7 @@ class Gateway:
 
     async def _websocket(self, exchange: Exchange) -> None:
         if self.draining:
-            raise HttpError(503, "draining", "gateway: shutting down; connect again")
+            raise _draining()
         client = self.client_of(exchange.request)
         session = WebSocketSession(
             exchange, self, client, endpoint=WEBSOCKET_PATH, limit_bytes=self.max_message_bytes
@@ -154,15 +154,15 @@ class Gateway:
     def _open(self, exchange: Exchange) -> None:
         """Whether requests are taken; they wait where no replica is ready."""
         if self.draining:
-            raise HttpError(503, "draining", "gateway: shutting down; use another")
+            raise _draining()
         exchange.send(200, JSON, orjson.dumps({"status": "open"}))
 
     def _health(self, exchange: Exchange) -> None:
         if self.draining:
-            raise HttpError(503, "draining", "gateway: shutting down; use another")
+            raise _draining()
         available = len(self.forwarder.dispatcher.replicas.available(self.now()))
         if not available:
-            raise HttpError(503, "no_replica", "gateway: no replica is ready; wait")
+            raise busy(503, "no_replica", "no replica is ready")
         exchange.send(200, JSON, orjson.dumps({"status": "ok", "replicas": available}))
 
     def _model(self) -> dict[str, object]:
@@ -178,6 +178,10 @@ _PAGES: Final = frozenset({"/health", "/ready", "/v1/models", "/metrics", "/open
 _INTERNAL: Final = HttpError(
     500, "internal_error", "gateway: an error of its own; see its log, report it"
 )
+
+
+def _draining() -> HttpError:
+    return busy(503, "draining", "it is shutting down")
 
 
 def _method(request: Request, allowed: str) -> HttpError:

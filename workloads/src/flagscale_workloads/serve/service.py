@@ -73,6 +73,7 @@ class ServeEngine:
             max_body_bytes=config.gateway.max_body_bytes,
             max_connections=config.gateway.max_connections,
             idle_timeout_s=config.gateway.idle_timeout_seconds,
+            request_timeout_s=config.gateway.request_timeout_seconds,
         )
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
