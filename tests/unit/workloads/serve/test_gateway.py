@@ -196,6 +196,24 @@ async def test_keys_are_asked_for_and_charged_with_what_was_used(keys: dict[str,
     assert used == 10
 
 
+async def test_a_stream_that_its_client_leaves_is_charged(keys: dict[str, str]) -> None:
+    async with (
+        scripted_engine("endless") as engine,
+        running_gateway(engine.port, auth=keys) as gateway,
+    ):
+        client = await gateway.connect()
+        client.post(CHAT, HELLO | {"stream": True}, authorization="Bearer secret-of-ann")
+        await client.head()
+        await client.chunk()
+        await client.close()
+        async with asyncio.timeout(5):
+            await engine.gone.wait()
+        after = await ask(gateway, authorization="Bearer secret-of-ann")
+
+    # The prompt, as long as it is, is over the limit of 8.
+    assert after.status == 429
+
+
 async def test_a_full_gateway_says_when_to_come_back() -> None:
     busy = {"perReplicaConcurrency": 1, "queue": {"size": 1, "timeoutSeconds": 0.2}}
     async with (

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from flagscale_workloads.serve.http.messages import HttpError, busy
+from flagscale_workloads.serve.http.messages import busy
 from flagscale_workloads.serve.policies import Policy, RouteKey
 from flagscale_workloads.serve.replicas import Replica, ReplicaSet
 
@@ -106,4 +106,3 @@ class Dispatcher:
             elif not waiter.exclude:
                 # Who excludes nothing could take any place: there is none for those after, either.
                 return
-

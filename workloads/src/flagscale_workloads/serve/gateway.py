@@ -12,8 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from flagscale_workloads.serve.api_keys import KeyRing
 from flagscale_workloads.serve.calls import ENDPOINTS, CallReader
-from flagscale_workloads.serve.events import Usage
-from flagscale_workloads.serve.forward import Forwarder, Sink
+from flagscale_workloads.serve.forward import Bill, Forwarder, Sink
 from flagscale_workloads.serve.http.exchange import Exchange
 from flagscale_workloads.serve.http.messages import JSON, HttpError, Request, busy
 from flagscale_workloads.serve.limits import Client
@@ -107,25 +106,25 @@ class Gateway:
     ) -> None:
         """Admit, forward and charge one call. Raises HttpError while nothing was sent."""
         call = self.reader.read(endpoint, request.headers, body, now=started_at)
-        if client is None:
-            usage = await self.forwarder.forward(call, sink)
-            self.metrics.tokens(usage.prompt, usage.generated, None)
-            return
-        client.enter()
-        usage = Usage()
+        if client:
+            client.enter()
+        bill = Bill()
         try:
-            usage = await self.forwarder.forward(call, sink, client.headers())
+            await self.forwarder.forward(call, sink, bill, client.headers() if client else ())
         finally:
-            prompt = usage.prompt or int(usage.generated and len(body) * TOKENS_PER_BYTE)
-            client.leave(prompt + usage.generated)
-            self.metrics.tokens(usage.prompt, usage.generated, client.name)
+            # Also of a stream that its client leaves: it would be free before its last byte.
+            usage = bill.usage
+            if client:
+                prompt = usage.prompt or int(usage.generated and len(body) * TOKENS_PER_BYTE)
+                client.leave(prompt + usage.generated)
+            self.metrics.tokens(usage.prompt, usage.generated, client.name if client else None)
 
     async def _websocket(self, exchange: Exchange) -> None:
         if self.draining:
             raise _draining()
-        client = self.client_of(exchange.request)
+        self.client_of(exchange.request)
         session = WebSocketSession(
-            exchange, self, client, endpoint=WEBSOCKET_PATH, limit_bytes=self.max_message_bytes
+            exchange, self, endpoint=WEBSOCKET_PATH, limit_bytes=self.max_message_bytes
         )
         self.sessions.add(session)
         try:
