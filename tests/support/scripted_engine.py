@@ -21,6 +21,8 @@ class ScriptedEngine:
     script: list[str] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    metrics: str = ""
+    """What it says of itself at /metrics."""
     port: int = 0
     connections: int = 0
     """Open ones."""
@@ -48,6 +50,10 @@ class ScriptedEngine:
             0,
         )
         body = await reader.readexactly(length)
+        if head.startswith(b"GET /metrics"):
+            data = self.metrics.encode()
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(data), data))
+            return True
         if head.startswith(b"GET"):
             writer.write(_whole(200, {"status": "ok"}))
             return True
@@ -102,9 +108,9 @@ def _whole(status: int, body: object) -> bytes:
 
 
 @asynccontextmanager
-async def scripted_engine(*script: str) -> AsyncIterator[ScriptedEngine]:
+async def scripted_engine(*script: str, metrics: str = "") -> AsyncIterator[ScriptedEngine]:
     """A running engine with this script."""
-    engine = ScriptedEngine(list(script))
+    engine = ScriptedEngine(list(script), metrics=metrics)
     server = await asyncio.start_server(engine.serve, "127.0.0.1", 0)
     engine.port = server.sockets[0].getsockname()[1]
     try:
