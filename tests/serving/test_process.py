@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ CONFIG: dict[str, Any] = {
     "processes": {"count": 2},
     "gateway": {"port": 0},
 }
+
+
+def engines_of(pid: int) -> list[psutil.Process]:
+    """Its children without those that watch over them."""
+    return [child for child in psutil.Process(pid).children() if child.name() != "sh"]
 
 
 class ServeProcess:
@@ -61,7 +68,8 @@ class ServeProcess:
 async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -> None:
     serve = await ServeProcess.start(tmp_path, CONFIG)
     url = (await serve.until("ready at")).rpartition(" ")[2]
-    engines = psutil.Process(serve.process.pid).children(recursive=True)
+    engines = engines_of(serve.process.pid)
+    shells = [c for c in psutil.Process(serve.process.pid).children() if c not in engines]
     async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
         messages: Any = [{"role": "user", "content": "hello"}]
         models = [model.id async for model in client.models.list()]
@@ -79,7 +87,7 @@ async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -
     assert "".join(streamed) == chat.choices[0].message.content
     assert len(vectors.data) == 2
     assert len(engines) == 2
-    assert not any(engine.is_running() for engine in engines)
+    assert not any(engine.is_running() for engine in engines + shells)
 
 
 async def test_how_long_an_engine_has_been_loading_is_told_until_it_is_ready(
@@ -109,7 +117,7 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
     serve = await ServeProcess.start(tmp_path, CONFIG | {"processes": {"count": 1, "restarts": 1}})
     for _ in range(2):
         await serve.until("simulator-0: ready")
-        (engine,) = psutil.Process(serve.process.pid).children()
+        (engine,) = engines_of(serve.process.pid)
         engine.kill()
 
     assert await serve.end() == 1
@@ -122,11 +130,11 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
 async def test_engines_end_with_a_killed_serving_process_and_their_files_at_the_next_start(
     tmp_path: Path,
 ) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
+    # Below pytest's own folder it would be too long for sockets.
+    temporary = Path(tempfile.mkdtemp(prefix="fst"))
     serve = await ServeProcess.start(tmp_path, CONFIG, TMPDIR=str(temporary))
     await serve.until("ready at")
-    engines = psutil.Process(serve.process.pid).children(recursive=True)
+    engines = engines_of(serve.process.pid)
     folders = {engine.environ()["TMPDIR"] for engine in engines}
 
     serve.process.kill()
@@ -141,6 +149,7 @@ async def test_engines_end_with_a_killed_serving_process_and_their_files_at_the_
     again.process.send_signal(signal.SIGTERM)
     assert await again.end() == 0
     assert list(temporary.glob("fs-*")) == []
+    shutil.rmtree(temporary)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ class ScriptedEngine:
     """Answers each request by the next word of its script, and by "ok" when it has none left.
 
     ok: an answer; stream: three events and [DONE]; cut: a stream without its end; drop: closes
-    before a byte; halves: closes within a body; 500: fails; hang: says nothing; endless: events
-    until the client goes away; flood: as many events as anybody takes.
+    before a byte; halves: closes within a body; 500: fails; trace: fails with a traceback; hang:
+    says nothing; endless: events until the client goes away; flood: as many events as anybody
+    takes.
     """
 
     script: list[str] = field(default_factory=list)
@@ -66,8 +67,8 @@ class ScriptedEngine:
         if action == "ok":
             usage = {"prompt_tokens": 2, "completion_tokens": 3}
             writer.write(_whole(200, {"port": self.port, "usage": usage}))
-        elif action == "500":
-            writer.write(_whole(500, {"error": {"message": "broken", "type": "server_error"}}))
+        elif action in FAILURES:
+            writer.write(FAILURES[action])
         elif action in {"stream", "cut"}:
             end = b"data: [DONE]\n\n" if action == "stream" else b""
             writer.write(_STREAM_HEAD + _chunk(EVENT * 3 + end))
@@ -105,6 +106,13 @@ def _whole(status: int, body: object) -> bytes:
     data = json.dumps(body).encode()
     head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n"
     return head.encode() + b"content-length: %d\r\n\r\n" % len(data) + data
+
+
+_TRACE = b'Traceback (most recent call last):\n  File "/opt/engine.py", line 1, in f\nKeyError: 1\n'
+FAILURES = {
+    "500": _whole(500, {"error": {"message": "broken", "type": "server_error"}}),
+    "trace": b"HTTP/1.1 503 X\r\ncontent-length: %d\r\n\r\n%b" % (len(_TRACE), _TRACE),
+}
 
 
 @asynccontextmanager

@@ -56,6 +56,20 @@ async def test_when_all_fail_the_engines_own_error_is_told() -> None:
     assert len(bad.requests) == 3
 
 
+async def test_an_engine_that_fails_in_its_own_words_is_told_in_openais() -> None:
+    async with scripted_engine(*["trace"] * 9) as bad, running_gateway(bad.port) as gateway:
+        answer = await ask(gateway)
+
+    assert (answer.status, answer.headers["content-type"]) == (503, "application/json")
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["error"] == {
+        "message": "engine: answered with status 503 only; see its log",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+
+
 async def test_a_replica_that_fails_in_a_row_is_left_alone_for_a_while() -> None:
     async with (
         scripted_engine(*["500"] * 50) as bad,

@@ -2,7 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flagscale_workloads.serve.scratch import engine_folder, folder_variables
+from flagscale_workloads.serve.scratch import engine_folder, folder_variables, temporary_root
 
 HOLD = """
 import sys, pathlib
@@ -45,12 +45,16 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fs-file", "other"]
 
 
+def test_a_path_too_long_for_an_engines_sockets_is_not_used() -> None:
+    assert temporary_root({"TMPDIR": "/var/tmp"}) == Path("/var/tmp")
+    assert temporary_root({"TMPDIR": "/long" * 20}) == Path("/tmp")
+
+
 def test_what_is_compiled_outlives_the_engine(tmp_path: Path) -> None:
-    first, second = (
-        folder_variables(tmp_path / name, {"TMPDIR": str(tmp_path)}) for name in ("a", "b")
-    )
+    root = {"TMPDIR": "/var/tmp"}
+    first, second = (folder_variables(tmp_path / name, root) for name in ("a", "b"))
 
     assert first["TORCHINDUCTOR_CACHE_DIR"] == second["TORCHINDUCTOR_CACHE_DIR"]
-    assert Path(first["TORCHINDUCTOR_CACHE_DIR"]).parent == tmp_path
+    assert Path(first["TORCHINDUCTOR_CACHE_DIR"]).parent == Path("/var/tmp")
     own = folder_variables(tmp_path / "a", {"TORCHINDUCTOR_CACHE_DIR": "/compiled"})
     assert own["TORCHINDUCTOR_CACHE_DIR"] == "/compiled"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from flagscale_workloads.serve.dispatch import Dispatcher
+from flagscale_workloads.serve.engine_error import error_answer
 from flagscale_workloads.serve.events import EventStream, Usage, find_usage
-from flagscale_workloads.serve.http.messages import Headers, HttpError, error_body
+from flagscale_workloads.serve.http.messages import JSON, Headers, HttpError, error_body
 from flagscale_workloads.serve.http.upstream import (
     ResponseHead,
     Timeouts,
@@ -117,7 +118,7 @@ class Forwarder:
             body = await connection.read_all(ANSWER_LIMIT_BYTES)
             replica.succeeded()
             bill.usage = find_usage(body) or Usage()
-            sink.send(head.status, head.content_type, body, headers)
+            _send(sink, head, body, headers)
         except UpstreamError as error:
             raise _AttemptError(error.kind, str(error)) from error
         finally:
@@ -188,6 +189,14 @@ def _died(replica: Replica, error: UpstreamError) -> bytes:
     return error_body(502, "upstream_lost", message)
 
 
+def _send(sink: Sink, head: ResponseHead, body: bytes, headers: Headers) -> None:
+    if head.status < 400:
+        sink.send(head.status, head.content_type, body, headers)
+    else:
+        told, further = error_answer(head, body)
+        sink.send(head.status, JSON, told, (*headers, *further))
+
+
 class _AttemptError(Exception):
     """A replica gave no answer that the client could have."""
 
@@ -205,4 +214,4 @@ class _AttemptError(Exception):
         if self._head is None:
             message = f"gateway: no replica answered ({self.reason}); try again later"
             raise HttpError(502, self.class_, message, headers=((b"retry-after", b"1"),))
-        sink.send(self._head.status, self._head.content_type, self._body, headers)
+        _send(sink, self._head, self._body, headers)

@@ -15,11 +15,14 @@ from typing import Final
 
 # Short: the path of a socket may have 107 characters, and engines add 40.
 PREFIX: Final = "fs-"
+ROOT_CHARACTERS: Final = 55
+SHORT_ROOT: Final = "/tmp"  # noqa: S108 - folders in it get random names, and are ours alone
 
 
 def temporary_root(environ: Mapping[str, str]) -> Path:
-    """Where a process with these variables keeps temporary files."""
-    return Path(environ.get("TMPDIR") or tempfile.gettempdir())
+    """Where engines of a process with these variables keep temporary files."""
+    root = environ.get("TMPDIR") or tempfile.gettempdir()
+    return Path(root if len(root) <= ROOT_CHARACTERS else SHORT_ROOT)
 
 
 @contextmanager

@@ -263,8 +263,6 @@ class FrameSink:
         """A whole answer."""
         self.status = status
         type_ = "response" if status < 400 else "error"
-        if type_ == "error" and not body.startswith(b'{"error"'):
-            body = orjson.dumps({"error": {"message": body.decode(errors="replace")[:1000]}})
         self._session.frame(type_, self._id, body, status=status)
 
     def start(self, status: int, content_type: bytes, headers: Headers = ()) -> None:

@@ -80,11 +80,16 @@ def request_head(
     return b"\r\n".join([method + b" " + target + b" HTTP/1.1", *kept]) + b"\r\n\r\n"
 
 
+def error_type(status: int) -> str:
+    """OpenAI's word for errors with this status."""
+    return _ERROR_TYPES.get(status, "server_error")
+
+
 def error_body(status: int, code: str, message: str, param: str | None = None) -> bytes:
     """OpenAI's error document."""
     error: dict[str, Any] = {
         "message": message,
-        "type": _ERROR_TYPES.get(status, "server_error"),
+        "type": error_type(status),
         "param": param,
         "code": code,
     }
