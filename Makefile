@@ -38,7 +38,7 @@ crds: setup ## Generate the CRDs and the chart's RBAC from the code
 	@$(PY) -m flagscale_operator.kube.rbac
 
 unit: setup ## Pure code, in seconds
-	@$(PYTEST) tests/unit
+	@$(PYTEST) -n 2 --dist worksteal tests/unit
 
 training: setup ## Real training processes: killed, resumed, two ranks
 	@$(PYTEST) tests/training

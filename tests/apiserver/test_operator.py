@@ -1,5 +1,9 @@
 """The operator as a process against a real API server: crashes, rivals, missing kinds."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -149,7 +153,23 @@ async def test_a_missing_child_kind_is_named_and_waited_for(
         submit(kubectl, namespace, "early")
         try:
             wait(kubectl, namespace, because("DependencyMissing"))
+            told = explanation(kubeconfig, namespace, "early")
         finally:
             install_crds(kubeconfig)
         wait(kubectl, namespace, started)
     assert len(items(kubectl, namespace, "pytorchjobs")) == 1
+    assert (told["cause"], "install" in told["step"]) == ("ControllerMissing", True)
+    assert "PyTorchJob" in told["evidence"]
+
+
+def explanation(kubeconfig: Path, namespace: str, name: str) -> dict[str, str]:
+    """What `flagscale explain` says of a TrainJob in trouble."""
+    command = [sys.executable, "-m", "flagscale_runner", "explain", f"trainjob/{name}"]
+    where = ["-n", namespace, "--on", "cluster", "-o", "json"]
+    environ = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    done = subprocess.run(
+        [*command, *where], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    found: dict[str, str] = json.loads(done.stdout)
+    return found

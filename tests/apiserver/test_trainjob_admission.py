@@ -67,6 +67,8 @@ def test_a_bad_field_is_refused_by_its_path(
         ({"trainer": None, "script": SCRIPT, "image": "i"}, "spec.image", "only allowed with"),
         ({"trainer": {"data": {"path": "/database/a"}}}, "spec.trainer.data.path", "must lie"),
         ({"trainer": {"output": {"path": "/other"}}}, "spec.trainer.output.path", "must lie"),
+        ({"trainer": {"data": {"path": "/data/../x"}}}, "spec.trainer.data.path", "'..'"),
+        ({"trainer": {"output": {"path": "/data/.."}}}, "spec.trainer.output.path", "'..'"),
         ({"volumes": {"data": {"readOnly": True}}}, "spec.trainer.output.path", "writable"),
         ({"volumes": {"b": {"claimName": "b", "mountPath": "/data"}}}, "spec.volumes", "once"),
         ({"volumes": {"b": {"claimName": "b", "mountPath": "/tmp"}}}, "spec.volumes", "operator's"),

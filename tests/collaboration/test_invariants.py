@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from abc import abstractmethod
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,9 @@ class Machine(RuleBasedStateMachine):
         self.unread: dict[str, list[int]] = {}
         self.pending: dict[str, dict[int, Any]] = {}
 
+    @abstractmethod
     async def open(self) -> Any:
-        raise NotImplementedError
+        """A store of its own."""
 
     def teardown(self) -> None:
         self.loop.run_until_complete(self.store.close())

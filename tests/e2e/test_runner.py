@@ -1,16 +1,27 @@
-"""The table that every runner keeps, in the cluster, and what a user at a terminal sees of it."""
+"""The tables that every runner keeps, in the cluster, and what a user sees at a terminal."""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from flagscale_runner.base import Target
+from flagscale_runner.base import RunnerError, Target
 from flagscale_runner.cluster.runner import ClusterRunner
+from support.engine_process import wait_until
 from support.runner_conformance import CASES, Case, body_of, outcome, trained
+from support.runner_samples import (
+    TABLE,
+    TOOL_FILES,
+    TRAINED,
+    Sample,
+    begun,
+    first_document,
+    seen_of,
+)
 from support.workspace import Workspace
 
 
@@ -70,6 +81,63 @@ def slow(image: str) -> dict[str, object]:
     schedule = {**spec["trainer"]["schedule"], "steps": 100_000}
     output = {"path": "/data/long"}
     return {"trainer": {**spec["trainer"], "schedule": schedule, "output": output}}
+
+
+HUNGRY = "x = []\nwhile True: x.append(bytearray(20_000_000))"
+PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "imageless": ({"script": {"image": "127.0.0.1:9/none:1", "command": ["true"]}},
+                  "ImagePull", "image's name"),
+    "over-quota": ({"resources": {"limits": {"nvidia.com/gpu": "1"}}},
+                   "QuotaExceeded", "kubectl describe resourcequota"),
+    "hungry": ({"resources": {"limits": {"memory": "400Mi"}},
+                "failurePolicy": {"restartBudgets": {"outOfMemory": 0}}},
+               "OutOfMemory", "limits.memory"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def troubled(workspace: Workspace) -> None:
+    quota = {"spec": {"hard": {"requests.nvidia.com/gpu": "0"}}}
+    workspace.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-gpu"},
+                     **quota})  # fmt: skip
+    for name, (spec, _, _) in PROBLEMS.items():
+        workspace.submit(name, **{**workspace.script(HUNGRY), **spec})
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_an_injected_problem_is_explained(workspace: Workspace, troubled: None, name: str) -> None:
+    _, cause, step = PROBLEMS[name]
+    words = ("explain", f"trainjob/{name}", "-n", workspace.namespace, "-o", "json")
+    found: dict[str, Any] = {}
+
+    def explained() -> bool:
+        found.update(json.loads(flagscale(workspace, *words).stdout))
+        return found["cause"] == cause
+
+    wait_until(explained, timeout_s=120, what=f"{cause}, after {found}")
+    assert (found["healthy"], step in found["step"]) == (False, True)
+    workspace.kubectl("delete", "trainjob", name)
+
+
+@pytest.fixture(scope="module")
+def samples(runner: ClusterRunner, workspace: Workspace) -> None:
+    begun(runner, workspace.images["trainer"], workspace.namespace, TABLE)
+
+
+@pytest.mark.parametrize("sample", [TRAINED, *TABLE], ids=lambda sample: sample.name)
+def test_a_sample_ends_as_the_table_says(
+    runner: ClusterRunner, workspace: Workspace, samples: None, sample: Sample
+) -> None:
+    found, body = seen_of(runner, sample, workspace.namespace, "cluster")
+    assert found == sample.wanted, body["status"]
+
+
+@pytest.mark.parametrize("file", TOOL_FILES)
+def test_tools_are_not_run_and_it_is_said(runner: ClusterRunner, file: str) -> None:
+    with pytest.raises(
+        RunnerError, match=r"is not run but looked up; .* `flagscale match` its file"
+    ):
+        runner.submit(first_document(file))
 
 
 def test_the_doctor_finds_nothing_missing(workspace: Workspace) -> None:

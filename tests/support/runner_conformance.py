@@ -30,6 +30,8 @@ class Outcome:
     causes: tuple[str | None, ...] = (None,)
     exit_code: int | None = None
     explained: str = "None"
+    progress: tuple[str, ...] = ()
+    """Fields of progress, with their values where these are the same each time."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,25 @@ def program(code: str, *arguments: str) -> Callable[[str], Spec]:
     return spec
 
 
+def killed_always(image: str) -> Spec:
+    spec = program("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")(image)
+    return {**spec, "failurePolicy": {"backoffSeconds": 1, "restartBudgets": {"killed": 1}}}
+
+
 def elsewhere(image: str) -> Spec:
     claim = {"claimName": "elsewhere", "mountPath": "/data"}
     return {**trained(image), "volumes": {"data": claim}}
 
 
+FINISHED = ("lastUpdateTime", "loss", "percent=100", "step=20", "tokensPerSecond",
+            "totalSteps=20", "validationLoss")  # fmt: skip
+"""Of 20 steps."""
 CASES = (
-    Case("trained", trained, Outcome("Succeeded", ("Ready", "Succeeded"), "Succeeded")),
+    Case(
+        "trained",
+        trained,
+        Outcome("Succeeded", ("Ready", "Succeeded"), "Succeeded", progress=FINISHED),
+    ),
     Case(
         "raises",
         program("raise ValueError('no such column')"),
@@ -86,6 +100,11 @@ CASES = (
         "killed-once",
         program(KILL_ONCE, "/data/was-killed"),
         Outcome("Succeeded", ("Ready", "Succeeded"), "Succeeded", ("Killed", None)),
+    ),
+    Case(
+        "killed-always",
+        killed_always,
+        Outcome("Failed", ("Failed",), "Killed", ("Killed", "Killed"), None, "Killed"),
     ),
     Case(
         "elsewhere",
@@ -112,7 +131,17 @@ def outcome(runner: Runner, case: Case, *, image: str, namespace: str, where: Wh
         causes=tuple(a.get("cause") for a in status["attempts"]),
         exit_code=failure.get("exitCode") if status["phase"] == "Failed" else None,
         explained=found.cause,
+        progress=progress_of(body),
     )
+
+
+def progress_of(body: Manifest) -> tuple[str, ...]:
+    """What is told of how far it is, at its end: before, it depends on when one looks."""
+    if body["status"].get("phase") != "Succeeded":
+        return ()
+    fixed = ("step", "totalSteps", "percent")
+    found = (body["status"].get("progress") or {}).items()
+    return tuple(sorted(f"{key}={value}" if key in fixed else key for key, value in found))
 
 
 def _nothing(_body: Manifest) -> None:

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,20 @@ def family() -> list[psutil.Process]:
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
     return found
+
+
+def groups(processes: Iterable[psutil.Process]) -> set[int]:
+    """Process groups, which a child keeps that has thrown the mark away."""
+    found = set()
+    for process in processes:
+        with suppress(ProcessLookupError):
+            found.add(os.getpgid(process.pid))
+    return found
+
+
+def left_of(wanted: set[int]) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter() if groups([p]) & wanted
+            and p.status() != psutil.STATUS_ZOMBIE]  # fmt: skip
 
 
 def agents(home: Path) -> list[psutil.Process]:
@@ -142,17 +157,53 @@ def test_an_interrupted_or_killed_command_line_attaches_again(
     assert [a["number"] for a in finish(runner)["attempts"]] == [1]
 
 
-@pytest.mark.parametrize("whom", ["flagscale_runner.local.container", "flagscale_workloads.train"])
-def test_a_killed_process_restarts_the_gang_from_its_checkpoint(
-    runner: LocalRunner, whom: str
+HOLDER, RANK = "flagscale_runner.local.container", "flagscale_workloads.train"
+
+
+def kill(processes: Sequence[psutil.Process]) -> None:
+    assert processes
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.mark.parametrize("whom", ["holder", "rank", "everything"])
+def test_what_is_killed_restarts_the_gang_from_its_checkpoint_and_nothing_is_orphaned(
+    runner: LocalRunner, tmp_path: Path, whom: str
 ) -> None:
-    runner.submit(job(steps=150))
-    wait_for(runner, lambda b: step_of(b) > 40, "it trains")
-    next(p for p in reversed(family()) if whom in p.cmdline()).kill()
+    runner.submit(job(steps=100))
+    wait_for(runner, lambda b: step_of(b) > 20, "it trains")
+    first = family()
+    before = groups(first)
+    if whom == "everything":
+        kill([*agents(tmp_path), *first])
+    else:
+        word = HOLDER if whom == "holder" else RANK
+        kill([p for p in first if word in p.cmdline()][-1:])
 
     status = finish(runner)
     assert [a.get("cause") for a in status["attempts"]] == ["Killed", None]
     assert status["attempts"][1]["resumedStep"] >= 20
+    assert left_of(before) == []
+
+
+def test_a_process_that_left_its_session_and_environment_ends_with_its_pod(
+    runner: LocalRunner, tmp_path: Path
+) -> None:
+    file = tmp_path / "corpus" / "pid"
+    code = (
+        "import pathlib, subprocess, sys, time; "
+        "child = subprocess.Popen(['sleep', '1000'], env={}, start_new_session=True); "
+        "pathlib.Path(sys.argv[1]).write_text(str(child.pid)); time.sleep(1000)"
+    )
+    body = job()
+    del body["spec"]["trainer"]
+    program = {"image": "a/b:1", "command": ["python3", "-c", code, "/data/pid"]}
+    runner.submit({**body, "spec": {**body["spec"], "script": program}})
+    wait_until(lambda: file.exists() and file.read_text() != "", timeout_s=60, what="it runs")
+    fled = psutil.Process(int(file.read_text()))
+    runner.stop(NAME)
+    assert not fled.is_running() or fled.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_suspended_run_goes_on_where_it_was(runner: LocalRunner) -> None:

@@ -102,14 +102,26 @@ def _serving(
     return [manifest for _, manifest in render_children(service, source, context)]
 
 
+def read_documents(text: str) -> list[Manifest]:
+    """The objects of a YAML file; raises InvalidSpecError for what can't be one."""
+    documents = [d for d in yaml.safe_load_all(text) if d]
+    for number, document in enumerate(documents, start=1):
+        metadata = document.get("metadata") if isinstance(document, dict) else None
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+            got = f"{document!r:.80}"
+            msg = f"document {number}: no Kubernetes object, got {got}; give it metadata.name"
+            raise InvalidSpecError(msg)
+    return documents
+
+
 def run_render(file: Path, settings: Settings) -> int:
     """Print the rendered YAML; 1 with a sentence on stderr when the file is not usable."""
     ca_pem = "(the operator's CA certificate)"
     contexts = RenderContexts(training_context(settings, ca_pem), serving_context(settings, ca_pem))
     try:
-        documents = [d for d in yaml.safe_load_all(file.read_text()) if d]
+        documents = read_documents(file.read_text())
         rendered = render_documents(documents, contexts)
-    except (OSError, yaml.YAMLError, KeyError, InvalidSpecError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, InvalidSpecError) as error:
         print(f"{file}: {error}", file=sys.stderr)
         return 1
     print(yaml.safe_dump_all(rendered, sort_keys=False), end="")

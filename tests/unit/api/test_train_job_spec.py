@@ -47,6 +47,8 @@ def test_the_samples_use_every_field() -> None:
         ({"trainer": None, "script": SCRIPT, "image": "i"}, "spec.image: only allowed"),
         ({"trainer": {"data": {"path": "/database/a"}}}, "spec.trainer.data.path: must lie"),
         ({"trainer": {"output": {"path": "/o"}}}, "spec.trainer.output.path: must lie"),
+        ({"trainer": {"data": {"path": "/data/../x"}}}, "spec.trainer.data.path: must not"),
+        ({"trainer": {"output": {"path": "/data/.."}}}, "spec.trainer.output.path: must not"),
         ({"volumes": {"data": {"readOnly": True}}}, "spec.trainer.output.path: must lie"),
         ({"volumes": {"b": {"claimName": "b", "mountPath": "/data"}}}, "spec.volumes: each mount"),
         ({"volumes": {"b": {"claimName": "b", "mountPath": "/tmp"}}}, "spec.volumes: each mount"),

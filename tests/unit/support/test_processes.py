@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def pid_of(supervisor: Supervisor, name: str) -> int:
     record = supervisor.record(name)
     assert record is not None
     return record.pid
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process has open; it may close its files of the moment while they are listed."""
+    opened = []
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            opened.append(str(file.readlink()))
+    return opened
 
 
 def test_a_process_name_with_spaces_and_brackets_does_not_hide_the_start_time() -> None:
@@ -101,6 +111,7 @@ def test_a_component_inherits_no_file_that_the_caller_has_open(
         os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - takes no keywords
         supervisor.start(Component("sleeper", SLEEPER, ""))
         pid = pid_of(supervisor, "sleeper")
-        opened = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        opened = open_files(pid)
 
     assert str(tmp_path / "lock") not in opened
+    assert str(supervisor.log("sleeper")) in opened

@@ -45,6 +45,11 @@ def _output_is_writable(spec: "TrainJobSpec") -> bool:
     return not spec.trainer or any(_under(spec.trainer.output.path, m) for m in mounts)
 
 
+def _stays_below(path: str | None) -> bool:
+    """Whether no part of a path leads upwards, out of its volume."""
+    return ".." not in (path or "").split("/")
+
+
 def _batch_divides(spec: "TrainJobSpec") -> bool:
     if not spec.trainer:
         return True
@@ -67,6 +72,17 @@ def _in_cel(path: str, extra: str = "") -> str:
     mount = "self.volumes[v].mountPath"
     under = f"({path} == {mount} || {path}.startsWith({mount} + '/'))"
     return f"!has(self.trainer) || self.volumes.exists(v, {extra}{under})"
+
+
+def _no_way_up(name: str) -> CelRule:
+    """The rule for one path of the trainer; those of volumes are checked as text."""
+    path = f"self.trainer.{name}.path"
+    return CelRule(
+        f"!has(self.trainer) || !{path}.matches('(^|/)[.][.](/|$)')",
+        f"spec.trainer.{name}.path: must not contain '..'; name the place itself",
+        f".trainer.{name}.path",
+        holds=lambda spec: not spec.trainer or _stays_below(getattr(spec.trainer, name).path),
+    )
 
 
 def _immutable(name: str, *, optional: bool) -> CelRule:
@@ -101,6 +117,8 @@ SPEC_RULES: Final = (
         ".trainer.output.path",
         holds=_output_is_writable,
     ),
+    _no_way_up("data"),
+    _no_way_up("output"),
     CelRule(
         "!has(self.trainer) || self.trainer.schedule.globalBatchSize % "
         "(self.trainer.schedule.microBatchSize * self.replicas * self.processesPerReplica) == 0",

@@ -85,7 +85,7 @@ class Artifact(StatusModel):
     uri: str = Field(description="pvc://<claim>/<path> of the folder.")
     format: str = Field(description="huggingface.")
     digest: str = Field(description="sha256 over the names and digests of its files.")
-    size_bytes: int = Field(description="Size of all files, bytes.")
+    size_bytes: int = Field(ge=0, le=2**53, description="Size of all files, bytes.")
 
 
 class RestartCounts(StatusModel):

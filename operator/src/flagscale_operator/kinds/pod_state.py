@@ -70,7 +70,10 @@ def explain_waiting(
                 "spec.podTemplate.imagePullSecrets"
             )
         if reason in _CONTAINER_REASONS:
-            return "ContainerError", f"{count}; pod {pod.name}: {reason}: {text}"
+            return "ContainerError", (
+                f"{count}; pod {pod.name}: {reason}: {text}; create what is missing or correct "
+                "the spec"
+            )
     for pod in pods:
         if pod.waiting_reason in ("Unschedulable", "SchedulingGated"):
             return pod.waiting_reason, (

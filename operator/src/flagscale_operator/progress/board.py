@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from flagscale_operator.kinds.train_job.facts import ProgressFact
-from flagscale_operator.progress.protocol import Phase, Refused, Report
+from flagscale_operator.progress.protocol import Refused, Report
 
 QUIET_S = 5.0
 CAPACITY = 20_000
@@ -25,19 +25,9 @@ class Timer(Protocol):
 Later = Callable[[float, Callable[[], None]], Timer]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of a job: the fact for its reconcile, and what only people look at."""
-
-    fact: ProgressFact
-    phase: Phase | None
-    updated_at: datetime
-    received_at: datetime
-
-
 @dataclass(slots=True)
 class _Entry:
-    standing: Standing
+    fact: ProgressFact
     told_at: datetime | None = None
     timer: Timer | None = None
 
@@ -68,33 +58,25 @@ class ProgressBoard:
         """
         key = (namespace, name)
         entry = self._entries.get(key)
-        before = entry.standing if entry and entry.standing.fact.attempt == attempt else None
-        if entry and entry.standing.fact.attempt > attempt:
-            newest = entry.standing.fact.attempt
-            msg = f"attempt: is over, got {attempt}; attempt {newest} runs now"
+        before = entry.fact if entry and entry.fact.attempt == attempt else None
+        if entry and entry.fact.attempt > attempt:
+            msg = f"attempt: is over, got {attempt}; attempt {entry.fact.attempt} runs now"
             raise Refused(409, msg)
-        now = self._clock()
-        fact = _merged(before.fact if before else None, attempt, report, now)
-        standing = Standing(fact, report.phase, report.updated_at, received_at=now)
+        fact = _merged(before, attempt, report, self._clock())
         if entry is None:
-            entry = self._entries[key] = _Entry(standing)
-        entry.standing = standing
+            entry = self._entries[key] = _Entry(fact)
+        entry.fact = fact
         self._entries.move_to_end(key)
         self._trim()
-        if before and fact.checkpoint != before.fact.checkpoint:
+        if before and fact.checkpoint != before.checkpoint:
             self.clear(namespace, name)
-        if before is None or fact != before.fact:
+        if before is None or fact != before:
             self._tell(key, entry, urgent=_urgent(before, fact))
 
     def newest(self, namespace: str, name: str) -> ProgressFact | None:
         """See `ProgressSource.newest`."""
         entry = self._entries.get((namespace, name))
-        return entry.standing.fact if entry else None
-
-    def standing(self, namespace: str, name: str) -> Standing | None:
-        """The newest report with its phase and times."""
-        entry = self._entries.get((namespace, name))
-        return entry.standing if entry else None
+        return entry.fact if entry else None
 
     def request_checkpoint(self, namespace: str, name: str) -> None:
         """Answer the job's posts with a wish for a checkpoint, until a new one is reported."""
@@ -158,8 +140,8 @@ def _merged(
     return before if before is not None and unchanged else fact
 
 
-def _urgent(before: Standing | None, fact: ProgressFact) -> bool:
+def _urgent(before: ProgressFact | None, fact: ProgressFact) -> bool:
     if before is None:
         return True
-    finished = fact.percent == 100 and before.fact.percent != 100
-    return finished or fact.checkpoint != before.fact.checkpoint
+    finished = fact.percent == 100 and before.percent != 100
+    return finished or fact.checkpoint != before.checkpoint

@@ -1,13 +1,12 @@
 """Kubeflow Trainer's progress protocol, and what we add to it: from bytes to a `Report`.
 
-`checkpoint` and `phase` inside `trainerStatus` are ours. Senders that know only the protocol, such
-as the callback of transformers, name their metrics differently; those names are understood too.
+`checkpoint` inside `trainerStatus` is ours. Senders that know only the protocol, such as the
+callback of transformers, name their metrics differently; those names are understood too.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -15,10 +14,10 @@ from pydantic.alias_generators import to_camel
 from flagscale_api.v1alpha1.train_job_status import Checkpoint
 from flagscale_operator.errors import FlagScaleError
 from flagscale_operator.kinds.clock import format_time
+from flagscale_operator.kinds.train_job.facts import LARGEST_STEP, whole_number
 
 PATH: Final = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/{namespace}/trainjobs/{name}/status"
 BODY_LIMIT: Final = 64 * 1024
-Phase = Literal["preparing", "training", "exporting"]
 
 # First name that is present wins: `train_loss` of transformers is the mean over the whole run.
 METRICS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -29,6 +28,8 @@ METRICS: Final[Mapping[str, tuple[str, ...]]] = {
     "tokens_per_second": ("tokens_per_second", "train_tokens_per_second"),
     "checkpoint_step": ("checkpoint_step",),
     "resumed_step": ("resumed_step",),
+    # Shown nowhere: who reads a large corpus does not stand still.
+    "prepared_pieces": ("prepared_pieces",),
 }
 
 
@@ -49,12 +50,10 @@ class Refused(FlagScaleError):  # noqa: N818 - it says what happened
 class Report:
     """What a pod said about its job; metrics under our names, others are dropped."""
 
-    updated_at: datetime
     percent: int | None = None
     remaining_s: int | None = None
     metrics: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
-    phase: Phase | None = None
 
 
 class _Model(BaseModel):
@@ -67,7 +66,7 @@ class _Metric(_Model):
 
 
 class _Checkpoint(_Model):
-    step: int = Field(ge=0)
+    step: int = Field(ge=0, le=LARGEST_STEP)
     path: str | None = Field(default=None, max_length=1024)
     time: AwareDatetime | None = None
 
@@ -78,7 +77,6 @@ class _TrainerStatus(_Model):
     estimated_remaining_seconds: int | None = Field(default=None, ge=0, le=2**31 - 1)
     metrics: tuple[_Metric, ...] | None = Field(default=None, max_length=256)
     checkpoint: _Checkpoint | None = None
-    phase: Phase | None = None
 
 
 class _Body(_Model):
@@ -97,12 +95,10 @@ def parse_report(body: bytes) -> Report:
         raise Refused(422, "; ".join(_sentences(error))) from error
     metrics = _well_known({m.name: m.value for m in status.metrics or ()})
     return Report(
-        updated_at=status.last_updated_time,
         percent=status.progress_percentage,
         remaining_s=status.estimated_remaining_seconds,
         metrics=metrics,
         checkpoint=_checkpoint(status.checkpoint, metrics),
-        phase=status.phase,
     )
 
 
@@ -117,8 +113,8 @@ def _checkpoint(sent: _Checkpoint | None, metrics: Mapping[str, str]) -> Checkpo
     if sent is not None:
         time = format_time(sent.time) if sent.time else None
         return Checkpoint(step=sent.step, path=sent.path, time=time)
-    step = metrics.get("checkpoint_step", "")
-    return Checkpoint(step=int(step)) if step.isascii() and step.isdigit() else None
+    step = whole_number(metrics.get("checkpoint_step"))
+    return None if step is None else Checkpoint(step=step)
 
 
 def _sentences(error: ValidationError) -> list[str]:

@@ -137,10 +137,11 @@ def test_a_service_waits_for_its_train_job(job: Any, reason: str, told: str) -> 
     assert service.status.phase == "Pending"
 
 
-def test_an_artifact_that_lies_on_no_claim_is_told() -> None:
+@pytest.mark.parametrize("uri", ["/data/model", "pvc://claim", "pvc://claim/../other/model"])
+def test_an_artifact_that_lies_on_no_claim_is_told(uri: str) -> None:
     job = train_job()
     assert job.artifact is not None
-    elsewhere = replace(job, artifact=job.artifact.model_copy(update={"uri": "/data/model"}))
+    elsewhere = replace(job, artifact=job.artifact.model_copy(update={"uri": uri}))
 
     _, decided = step(make_service(**FROM_JOB), Observed({}, train_job=elsewhere))
 

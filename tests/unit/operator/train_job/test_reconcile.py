@@ -264,6 +264,17 @@ def test_a_gang_that_can_not_start_gives_up_at_its_timeout_and_says_why() -> Non
     assert "VolumeClaimMissing" in late.status.failure.message
 
 
+def test_a_container_that_can_not_be_made_says_what_to_do() -> None:
+    reason = "CreateContainerConfigError"
+    waiting = pod(1, running=False, waiting_reason=reason, waiting_message='secret "s" not found')
+    job, _ = step(make_job(), observed(), 0)
+    _, decided = step(job, observed(child(), pod(0), waiting), 5)
+
+    told = next(c.message for c in decided.status.conditions if c.type == "Ready")
+    assert ready(decided) == ("False", "ContainerError")
+    assert told.endswith('secret "s" not found; create what is missing or correct the spec')
+
+
 def test_a_traceback_that_only_the_table_holds_is_the_message() -> None:
     message = (
         "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n=====\n"

@@ -9,7 +9,8 @@ import yaml
 from flagscale_operator.kinds.inference_service.pods import ServingContext
 from flagscale_operator.kinds.train_job.backends.pytorchjob import render_attempt
 from flagscale_operator.kinds.train_job.pod import RenderContext
-from flagscale_operator.render import RenderContexts, render_documents
+from flagscale_operator.render import RenderContexts, render_documents, run_render
+from flagscale_operator.settings import Settings
 from support.train_jobs import make_job
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "train_job"
@@ -27,6 +28,27 @@ def test_a_train_job_becomes_the_golden_children(case: str) -> None:
     rendered = render_documents([document], RenderContexts(CONTEXT, ServingContext("s")))
 
     assert rendered == list(yaml.safe_load_all((GOLDEN / case / "children.yaml").read_text()))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"just text",
+        b"- a\n- b",
+        b"kind: TrainJob",
+        b"kind: TrainJob\nmetadata: null",
+        b"\xff",
+        b"{",
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_refused_in_a_sentence(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_bytes(content)
+
+    assert run_render(file, Settings()) == 1
+    assert capsys.readouterr().err.startswith(f"{file}: ")
 
 
 def pod_spec(manifest: dict[str, Any]) -> dict[str, Any]:

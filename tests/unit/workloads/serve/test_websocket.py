@@ -200,11 +200,7 @@ async def test_a_client_that_takes_nothing_holds_the_engine_back_and_is_cut_off(
         await ask(socket, "a", stream=True)
 
         # aiohttp stops reading when nobody takes its messages.
-        assert await gateway.while_stalled(engine) < 64 << 20
-        async with asyncio.timeout(5):
-            await engine.gone.wait()
-            while gateway.loads() != [0]:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        assert await gateway.until_cut_off(engine) < 64 << 20
         assert [replica.failures for replica in gateway.service.replicas] == [0]
 
 

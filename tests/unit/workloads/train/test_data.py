@@ -10,7 +10,7 @@ from flagscale_api.runtime.train import TrainRunConfig
 from flagscale_workloads.train import data as data_module
 from flagscale_workloads.train.data import TOKENIZER, cache_key, open_corpus, prepare
 from flagscale_workloads.train.errors import TrainError
-from flagscale_workloads.train.text import find_files
+from flagscale_workloads.train.text import find_files, read_pieces
 from flagscale_workloads.train.tokenizer import END, load_tokenizer
 
 Make = Callable[..., TrainRunConfig]
@@ -60,6 +60,14 @@ def test_tokens_are_built_once_for_the_same_content(
     folder = prepare(make_config().trainer)
     monkeypatch.delattr(data_module, "make_tokenizer")
     assert prepare(make_config(schedule={"steps": 9}).trainer) == folder
+
+
+def test_each_piece_is_heard_of_whenever_it_is_read(make_config: Make) -> None:
+    spec = make_config().trainer
+    heard: list[int] = []
+    prepare(spec, on_piece=lambda: heard.append(1))
+    assert len(heard) == 2 * len(list(read_pieces(find_files(spec.data), data=spec.data)))
+    prepare(spec, on_piece=lambda: pytest.fail("they are there already"))
 
 
 def test_damaged_tokens_are_built_again(make_config: Make) -> None:
@@ -113,6 +121,12 @@ def test_a_missing_path_says_what_to_do(make_config: Make, tmp_path: Path) -> No
     assert error.cause == "InvalidData"
     expected = f"spec.trainer.data.path: no file matches, got {tmp_path / 'absent'}; "
     assert error.message.startswith(expected)
+
+
+def test_a_path_that_can_not_be_looked_at_says_why(make_config: Make, tmp_path: Path) -> None:
+    error = fails(make_config, data=data(tmp_path / ("a" * 300)))
+    assert error.cause == "InvalidData"
+    assert "File name too long; check the volume's rights" in error.message
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from flagscale_workloads.train import progress
 from flagscale_workloads.train.pace import Pace, duration_text
+from flagscale_workloads.train.preparation import Preparation
 from flagscale_workloads.train.progress import Report, Reporter
 
 
@@ -54,13 +55,13 @@ def operator() -> Iterator[Operator]:
 
 
 def step(number: int) -> Report:
-    return Report("training", percent=number, metrics={"step": number})
+    return Report(percent=number, metrics={"step": number})
 
 
 def test_a_report_has_the_form_of_the_protocol() -> None:
     metrics = {"step": 3, "loss": 2.123456789, "learning_rate": 1e-4, "validation_loss": None}
     saved = {"step": 2, "path": "/out/checkpoints/step-00000002", "time": "2030-01-01T00:00:00Z"}
-    status = json.loads(Report("training", 30, 12.9, metrics, saved).body())["trainerStatus"]
+    status = json.loads(Report(30, 12.9, metrics, saved).body())["trainerStatus"]
     assert status.pop("lastUpdatedTime").endswith("Z")
     assert status == {
         "progressPercentage": 30,
@@ -71,7 +72,6 @@ def test_a_report_has_the_form_of_the_protocol() -> None:
             {"name": "learning_rate", "value": "0.0001"},
         ],
         "checkpoint": saved,
-        "phase": "training",
     }
 
 
@@ -139,6 +139,20 @@ def test_an_operator_that_fails_is_complained_about_once_a_minute(
     reporter.close()
     assert len(caplog.records) == 1
     assert "500" in caplog.text
+
+
+def test_a_corpus_that_is_read_for_long_is_no_standstill(operator: Operator) -> None:
+    seconds = iter(range(100))
+    reporter = Reporter({progress.URL: operator.url})
+    preparation = Preparation(reporter, steps=9, clock=lambda: next(seconds))
+    preparation.begin()
+    told = [operator.next()]
+    for _ in range(5):
+        preparation.advance()
+    reporter.close()
+    told.append(operator.next())
+    pieces = [{m["name"]: m["value"] for m in one["metrics"]}["prepared_pieces"] for one in told]
+    assert pieces == ["0", "4"]
 
 
 def test_without_a_url_nothing_is_sent() -> None:

@@ -1,6 +1,7 @@
 """`flagscale run`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,13 @@ def run(
         list[str] | None,
         typer.Option(help="A folder that stands for a volume claim: CLAIM=FOLDER. Remembered."),
     ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What stands for a Secret: NAME=FOLDER with a file for each key, or NAME=FILE of "
+            "KEY=VALUE lines. Remembered; read when a pod starts."
+        ),
+    ] = None,
     engine_python: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,29 +43,41 @@ def run(
     with options.runner(on, context) as runner:
         documents = read_documents(file)
         targets = [runnable(document) for document in documents]
-        _prepare(runner, volume or (), engine_python or (), {t.namespace for t in targets})
+        given = _Given(volume or (), secret or (), engine_python or ())
+        _prepare(runner, given, {t.namespace for t in targets})
         submitted = [runner.submit(document) for document in documents]
         if not detach:
             raise typer.Exit(max(follow(runner, target) for target in submitted))
 
 
-def _prepare(
-    runner: "Runner", volumes: Sequence[str], pythons: Sequence[str], namespaces: set[str]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What stands here for what a cluster has: texts of A=B."""
+
+    volumes: Sequence[str]
+    secrets: Sequence[str]
+    pythons: Sequence[str]
+
+
+def _prepare(runner: "Runner", given: _Given, namespaces: set[str]) -> None:
     from flagscale_runner.base import RunnerError
     from flagscale_runner.local.runner import LocalRunner
 
-    if not (volumes or pythons):
+    every = (*given.volumes, *given.secrets, *given.pythons)
+    if not every:
         return
     if not isinstance(runner, LocalRunner):
         raise RunnerError(
-            f"--volume, --engine-python: are for this machine, got {(*volumes, *pythons)[0]} with "
+            f"--volume, --secret, --engine-python: are for this machine, got {every[0]} with "
             "--on cluster; leave them out"
         )
-    for text in volumes:
-        claim, _, folder = text.partition("=")
-        for namespace in namespaces:
+    for namespace in namespaces:
+        for text in given.volumes:
+            claim, _, folder = text.partition("=")
             runner.use_folder(namespace, claim, Path(folder))
-    for text in pythons:
+        for text in given.secrets:
+            name, _, path = text.partition("=")
+            runner.use_secret(namespace, name, Path(path))
+    for text in given.pythons:
         engine, _, python = text.partition("=")
         runner.use_engine(engine, Path(python))

@@ -40,7 +40,8 @@ PROBLEMS: Final = (
             words=r"no space left on device|disk quota exceeded|ModelDiskFull",
             reasons=("ModelDiskFull",)),
     Problem("ExpiredCredentials", "log in again, or renew the token in the Secret that spec names",
-            words=r"token (has |is )?expired|expired token|401 Unauthorized|invalid bearer token",
+            words=r"token (has |is )?expired|expired token|\b401\b[^0-9]{0,20}unauthorized|"
+            r"invalid bearer token",
             reasons=("ModelUnauthorized",)),
     Problem("QuotaExceeded", "ask for less in spec.resources, end other jobs, or have the quota of "
             "the namespace raised: kubectl describe resourcequota -n {namespace}",
@@ -51,7 +52,7 @@ PROBLEMS: Final = (
             reasons=("SchedulingGated", "Queued"), words=r"couldn't assign flavors"),
     Problem("NoGpu", "no node has a free device of that kind: install its device plugin, free one, "
             "or ask for less in spec.resources.limits",
-            words=r"insufficient [a-z0-9.-]+/(gpu|npu|mlu|dcu)|\S+/gpu is given by a cluster only",
+            words=r"insufficient [a-z0-9.-]+/(gpu|npu|mlu|dcu)",
             here="leave spec.resources out here: a GPU of this machine is used where torch finds "
             "one"),
     Problem("VolumeClaimMissing", "create the claim: kubectl get pvc -n {namespace}",
@@ -66,7 +67,7 @@ PROBLEMS: Final = (
     Problem("SecretMissing", "create the Secret with that key",
             words=r'secret "[^"]*" not found|couldn\'t find key|comes from Secret',
             reasons=("ApiKeysUnusable",),
-            here="a Secret is in a cluster only; give the variable a value here"),
+            here="say what stands for it: flagscale run FILE --secret NAME=FOLDER_OR_FILE"),
     Problem("OperatorSilent", "the operator has not looked at it: kubectl get pods -n "
             "flagscale-system; flagscale doctor --on cluster",
             here="run the file again, which starts what does the work"),
@@ -85,7 +86,8 @@ PROBLEMS: Final = (
                      "ModelUnusable", "ModelTooLarge", "ModelDownloadFailed")),
     Problem("OutOfMemory", "raise spec.resources.limits.memory, or lower "
             "trainer.schedule.microBatchSize (a service: a smaller model or contextLength)",
-            words=r"OOMKilled|CUDA out of memory|out of memory", reasons=("OutOfMemory",),
+            words=r"OOMKilled|out of memory|can't allocate memory|cannot allocate memory|"
+            r"unable to allocate .*(Ki|Mi|Gi|Ti)B", reasons=("OutOfMemory",),
             here="lower trainer.schedule.microBatchSize, or end other programs"),
     Problem("Hang", "no step was reported for too long: see the logs of all ranks for the last "
             "thing that they did, or raise spec.failurePolicy.hangTimeoutSeconds",

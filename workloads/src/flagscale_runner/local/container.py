@@ -20,6 +20,10 @@ import psutil
 from flagscale_runner.local.durable import try_lock, write_whole
 
 PROGRAM: Final = "program.json"
+ENVIRONS: Final = "environs.json"
+"""Of each command; removed when read, as they may hold secrets."""
+FIRST_ENDED: Final = "first-ended.json"
+"""How a command before the pod's own has ended."""
 STARTED: Final = "started.json"
 ENDED: Final = "ended.json"
 LOG: Final = "log.txt"
@@ -32,11 +36,13 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _start(folder: Path, program: dict[str, Any]) -> "subprocess.Popen[bytes]":
+def _start(
+    folder: Path, program: dict[str, Any], command: list[str], environ: dict[str, str]
+) -> "subprocess.Popen[bytes]":
     with (folder / LOG).open("ab") as log:
         return subprocess.Popen(
-            program["command"],
-            env=program["environ"],
+            command,
+            env=environ,
             cwd=program["cwd"],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -55,8 +61,51 @@ def end_descendants(grace_s: float = 0.0) -> None:
         psutil.wait_procs(left, timeout=1.0)
 
 
+class Commands:
+    """One after the other; a SIGTERM ends the one that runs, and none comes after it."""
+
+    def __init__(self, folder: Path, program: dict[str, Any]) -> None:
+        self._folder = folder
+        self._program = program
+        self._child: subprocess.Popen[bytes] | None = None
+        self._asked_at: float | None = None
+
+    def on_term(self, _number: int, _frame: FrameType | None) -> None:
+        """Pass a SIGTERM on."""
+        self._asked_at = self._asked_at or time.monotonic()
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+
+    def run(self, environs: list[dict[str, str]]) -> int:
+        """Until the last has ended, or one has failed; the exit code, negative for a signal.
+
+        Raises OSError when one can't be started.
+        """
+        code, commands = 0, self._program["commands"]
+        for number, (command, environ) in enumerate(zip(commands, environs, strict=True), 1):
+            self._child = _start(self._folder, self._program, command, environ)
+            if self._asked_at:
+                self._child.terminate()
+            code = self._wait(self._child)
+            end_descendants()
+            if number < len(commands):
+                _tell(self._folder / FIRST_ENDED, code, "")
+            if code or self._asked_at:
+                break
+        return code
+
+    def _wait(self, child: "subprocess.Popen[bytes]") -> int:
+        while True:
+            try:
+                return child.wait(timeout=0.2)
+            except subprocess.TimeoutExpired:
+                grace_s = self._program["grace_s"]
+                if self._asked_at and time.monotonic() - self._asked_at > grace_s:
+                    end_descendants()
+
+
 def hold(folder: Path) -> int:
-    """Run the program to its end and write how it ended; the exit code.
+    """Run its commands and write how they ended; the exit code.
 
     Only the first of several that are started over the same folder does it.
     """
@@ -66,38 +115,22 @@ def hold(folder: Path) -> int:
     me = psutil.Process()
     write_whole(folder / STARTED, json.dumps({"pid": me.pid, "born": me.create_time()}))
     program = json.loads((folder / PROGRAM).read_text())
-    asked: list[float] = []
-
-    def on_term(_number: int, _frame: FrameType | None) -> None:
-        asked.append(time.monotonic())
-        if child is not None and child.poll() is None:
-            child.terminate()
-
-    child: subprocess.Popen[bytes] | None = None
-    signal.signal(signal.SIGTERM, on_term)
+    environs = json.loads((folder / ENVIRONS).read_text())
+    (folder / ENVIRONS).unlink()
+    commands = Commands(folder, program)
+    signal.signal(signal.SIGTERM, commands.on_term)
     try:
-        child = _start(folder, program)
+        code = commands.run(environs)
     except OSError as error:
-        (folder / LOG).write_text(f"{program['command'][0]}: {error.strerror}\n")
-        return _tell(folder, _NOT_STARTED, str(error))
-    code = _wait(child, asked, program["grace_s"])
-    end_descendants()
-    return _tell(folder, code, "")
+        (folder / LOG).write_text(f"{error.filename}: {error.strerror}\n")
+        return _tell(folder / ENDED, _NOT_STARTED, str(error))
+    return _tell(folder / ENDED, code, "")
 
 
-def _wait(child: "subprocess.Popen[bytes]", asked: list[float], grace_s: float) -> int:
-    while True:
-        try:
-            return child.wait(timeout=0.2)
-        except subprocess.TimeoutExpired:
-            if asked and time.monotonic() - asked[0] > grace_s:
-                end_descendants()
-
-
-def _tell(folder: Path, code: int, message: str) -> int:
+def _tell(file: Path, code: int, message: str) -> int:
     ended = {"exitCode": 128 - code if code < 0 else code, "signal": -code if code < 0 else None,
              "finishedAt": time.time(), "message": message}  # fmt: skip
-    write_whole(folder / ENDED, json.dumps(ended))
+    write_whole(file, json.dumps(ended))
     return 0
 
 

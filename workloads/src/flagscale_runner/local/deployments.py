@@ -13,7 +13,7 @@ from flagscale_operator.kube.kinds import DEPLOYMENT, POD
 
 HASH_LABEL: Final = "pod-template-hash"
 LAST_END: Final = "flagscale.dev/last-end"
-"""Annotation of a pod that stands for a restarted container: how the one before it ended."""
+"""Annotation of a pod that stands for a restarted container: which one, and how it ended before."""
 RESTARTS: Final = "flagscale.dev/restarts"
 BACKOFF_S: Final = 10.0
 BACKOFF_LIMIT_S: Final = 300.0
@@ -66,7 +66,7 @@ def pod_of(deployment: Manifest, suffix: str, ended: Manifest | None = None) -> 
              "name": metadata["name"], "uid": metadata["uid"], "controller": True}  # fmt: skip
     labels = {**template["metadata"]["labels"], HASH_LABEL: template_hash(deployment)}
     told = {
-        LAST_END: json.dumps(_state(ended)["terminated"]),
+        LAST_END: json.dumps(_end(ended)),
         RESTARTS: str(_restarts(ended) + 1),
     } if ended else {}  # fmt: skip
     return {
@@ -91,11 +91,11 @@ def is_ready(pod: Manifest) -> bool:
 
 
 def _may_restart(pod: Manifest, now: datetime) -> bool:
-    ended = _state(pod).get("terminated")
+    ended = _end(pod)
     if not ended:
         return False
     wait_s = min(BACKOFF_S * 2.0 ** _restarts(pod), BACKOFF_LIMIT_S)
-    at = parse_time(ended["finishedAt"])
+    at = parse_time(ended["state"]["finishedAt"])
     return at is None or (now - at).total_seconds() >= wait_s
 
 
@@ -103,9 +103,14 @@ def _restarts(pod: Manifest) -> int:
     return int((pod["metadata"].get("annotations") or {}).get(RESTARTS, 0))
 
 
-def _state(pod: Manifest) -> dict[str, Any]:
-    containers = (pod.get("status") or {}).get("containerStatuses") or ()
-    return next((c["state"] for c in containers), {})
+def _end(pod: Manifest) -> dict[str, Any] | None:
+    """Of the container that has brought the pod to its end."""
+    status = pod.get("status") or {}
+    if status.get("phase") not in ("Succeeded", "Failed"):
+        return None
+    containers = (*status["containerStatuses"], *status.get("initContainerStatuses", ()))
+    ended = (c for c in containers if "terminated" in c["state"])
+    return next(({"container": c["name"], "state": c["state"]["terminated"]} for c in ended), None)
 
 
 def _name(pod: Manifest) -> str:

@@ -46,6 +46,14 @@ class Folders:
         file = self.engine_file(engine)
         return Path(file.read_text()) if file.exists() else None
 
+    def secret(self, namespace: str, name: str) -> Path:
+        """A link to what stands for a Secret."""
+        return self.root / "secrets" / namespace / name
+
+    def downloads(self, namespace: str) -> Path:
+        """Downloaded models, which pods share and keep."""
+        return self.root / "downloads" / namespace
+
     def claim(self, namespace: str, name: str) -> Path:
         """What stands for a volume claim: a folder, or a link to one."""
         return self.root / "claims" / namespace / name

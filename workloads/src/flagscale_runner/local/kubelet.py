@@ -18,12 +18,23 @@ from flagscale_runner.local.objects import FolderKube
 from flagscale_runner.local.pod_folder import PodFolder
 from flagscale_runner.local.pod_program import (
     NotHereError,
+    PodProgram,
     claims_of,
+    configuration,
     files_of,
+    missing_device,
     mounts_of,
     program_of,
+    projected_folder,
 )
 from flagscale_runner.local.probing import answers
+from flagscale_runner.local.secret_files import (
+    UnreadableSecretError,
+    Values,
+    named,
+    projected,
+    read_secret,
+)
 from flagscale_runner.local.serving_ports import assign_port, is_serving, port_of_pod, serve_file
 
 SPAWN_AGAIN_S: Final = 10.0
@@ -53,11 +64,7 @@ class Kubelet:
             return self._remove(pod, folder)
         if pod_status.ended(pod["status"]):
             return pod
-        if folder.started():
-            end = folder.end()
-            status = pod_status.terminated(pod, end) if end else self._running(pod)
-        else:
-            status = self._start(pod, folder)
+        status = self._started(pod, folder) if folder.started() else self._start(pod, folder)
         return pod if status == pod["status"] else self._report(pod, status)
 
     def begin_deletion(self, pod: Manifest) -> Manifest:
@@ -72,6 +79,12 @@ class Kubelet:
         metadata = pod["metadata"]
         self._kube.remove(POD, metadata["namespace"], metadata["name"], uid=metadata["uid"])
         shutil.rmtree(self._folder(pod).path, ignore_errors=True)
+
+    def _started(self, pod: Manifest, folder: PodFolder) -> pod_status.Status:
+        end = folder.end()
+        first = folder.first_end() or end  # killed with the whole pod, it has said nothing itself
+        status = pod_status.terminated(pod, end) if end else self._running(pod)
+        return pod_status.before_it(pod, status, first)
 
     def _running(self, pod: Manifest) -> pod_status.Status:
         if not is_serving(pod):
@@ -93,29 +106,40 @@ class Kubelet:
     def _start(self, pod: Manifest, folder: PodFolder) -> pod_status.Status:
         now, last = self._clock(), self._spawned.get(folder.uid)
         if last and (now - last).total_seconds() < SPAWN_AGAIN_S:
-            return pod_status.running(pod)
+            return self._spawning(pod)
         namespace = pod["metadata"]["namespace"]
         claims = {name: self._folders.claim(namespace, name) for name in claims_of(pod)}
         for name, path in claims.items():
             if not path.is_dir():
                 missing = f'persistentvolumeclaim "{name}" not found: {path} is no folder'
                 return pod_status.unschedulable(missing)
-        mounts = mounts_of(pod, folder.path, claims)
+        if device := missing_device(pod):
+            return pod_status.unschedulable(device)
+        mounts = mounts_of(pod, folder.path, claims, self._folders.downloads(namespace))
         try:
-            program = program_of(pod, mounts, folder.path, self._shell)
+            secrets = self._secrets(pod)
+            program = program_of(pod, mounts, folder.path, self._shell, secrets)
         except NotHereError as error:
             return pod_status.misconfigured(pod, str(error))
-        for name, text in self._files(pod, mounts).items():
-            write_whole(folder.path / "config" / name, text)
-        folder.start(
-            program.command,
-            program.environ,
-            cwd=program.cwd,
-            grace_s=program.grace_s,
-            inside=dict(mounts.folders),
-        )
+        files = {configuration(pod): self._files(pod, mounts)}
+        for volume, texts in (*files.items(), *projected(pod, secrets).items()):
+            for name, text in texts.items():
+                write_whole(projected_folder(folder.path, volume) / name, text)
+        _start(folder, program, mounts)
         self._spawned[folder.uid] = now
-        return pod_status.running(pod)
+        return self._spawning(pod)
+
+    def _spawning(self, pod: Manifest) -> pod_status.Status:
+        return pod_status.before_it(pod, pod_status.running(pod), None)
+
+    def _secrets(self, pod: Manifest) -> dict[str, Values]:
+        namespace = pod["metadata"]["namespace"]
+        paths = {name: self._folders.secret(namespace, name) for name in sorted(named(pod))}
+        try:
+            return {name: read_secret(path.resolve()) for name, path in paths.items()
+                    if path.exists()}  # fmt: skip
+        except UnreadableSecretError as error:
+            raise NotHereError(f"--secret: {error}") from error
 
     def _files(self, pod: Manifest, mounts: Mounts) -> dict[str, str]:
         files = files_of(pod, mounts)
@@ -126,6 +150,17 @@ class Kubelet:
 
     def _report(self, pod: Manifest, status: pod_status.Status) -> Manifest:
         return self._kube.put_status(POD, {**pod, "status": status})
+
+
+def _start(folder: PodFolder, program: PodProgram, mounts: Mounts) -> None:
+    programs = (program.first, program) if program.first else (program,)
+    folder.start(
+        [p.command for p in programs],
+        [p.environ for p in programs],
+        cwd=program.cwd,
+        grace_s=program.grace_s,
+        inside=dict(mounts.folders),
+    )
 
 
 def _audience(pod: Manifest) -> str:

@@ -1,17 +1,20 @@
 """What a pod's template becomes on this machine: files, a command, an environment (pure)."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from flagscale_operator.kinds.inference_service.source import MODELS_DIR
 from flagscale_operator.kinds.pod_parts import CONFIG_DIR
 from flagscale_operator.kinds.pod_parts import TERMINATION_LOG as POD_TERMINATION_LOG
 from flagscale_operator.kube.client import Manifest
 from flagscale_runner.local.mounts import Mounts
-from flagscale_runner.local.pod_folder import TERMINATION_LOG
+from flagscale_runner.local.pod_folder import FIRST_LOG, TERMINATION_LOG
+from flagscale_runner.local.secret_files import Values
 
 KEPT: Final = ("PATH", "LANG", "LC_ALL", "USER", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH",
                "CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME")  # fmt: skip
@@ -24,29 +27,41 @@ class NotHereError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PodProgram:
-    """What to run."""
+    """What to run, and what has to succeed before it."""
 
     command: list[str]
     environ: dict[str, str]
     cwd: Path
     grace_s: float
+    first: "PodProgram | None" = None
 
 
-def mounts_of(pod: Manifest, folder: Path, claims: Mapping[str, Path]) -> Mounts:
-    """Where each mount of the pod is; claims by name."""
+def mounts_of(pod: Manifest, folder: Path, claims: Mapping[str, Path], downloads: Path) -> Mounts:
+    """Where each mount of the pod is; claims by name. Pods share what they have downloaded."""
     spec = pod["spec"]
-    names = {
-        v["name"]: claims[v["persistentVolumeClaim"]["claimName"]]
-        for v in spec["volumes"]
-        if "persistentVolumeClaim" in v
-    }
-    mounted = [
-        (m["mountPath"], names[m["name"]])
-        for m in spec["containers"][0]["volumeMounts"]
-        if m["name"] in names
-    ]
-    own = [(CONFIG_DIR, folder / "config"), (POD_TERMINATION_LOG, folder / TERMINATION_LOG)]
-    return Mounts((*mounted, *own))
+    containers = [*spec.get("initContainers", ()), *spec["containers"]]
+    paths = {m["name"]: m["mountPath"] for c in containers for m in c["volumeMounts"]}
+    mounted = []
+    for volume in spec["volumes"]:
+        path = paths.get(volume["name"], "")
+        if "persistentVolumeClaim" in volume:
+            mounted.append((path, claims[volume["persistentVolumeClaim"]["claimName"]]))
+        elif path.startswith(f"{MODELS_DIR}/"):
+            mounted.append((path, downloads))
+        elif "projected" in volume:
+            mounted.append((path, projected_folder(folder, volume["name"])))
+    return Mounts((*mounted, (POD_TERMINATION_LOG, folder / TERMINATION_LOG)))
+
+
+def projected_folder(folder: Path, volume: str) -> Path:
+    """Where the files of a projected volume are written."""
+    return folder / "files" / volume
+
+
+def configuration(pod: Manifest) -> str:
+    """Name of the volume with the program's configuration."""
+    mounts = pod["spec"]["containers"][0]["volumeMounts"]
+    return str(next(m["name"] for m in mounts if m["mountPath"] == CONFIG_DIR))
 
 
 def claims_of(pod: Manifest) -> list[str]:
@@ -55,42 +70,72 @@ def claims_of(pod: Manifest) -> list[str]:
     return [claim["claimName"] for claim in found if claim]
 
 
-def program_of(pod: Manifest, mounts: Mounts, folder: Path, shell: Mapping[str, str]) -> PodProgram:
-    """Raises NotHereError naming what can't be had on this machine."""
-    spec, container = pod["spec"], pod["spec"]["containers"][0]
-    _refuse_devices(container)
+def program_of(
+    pod: Manifest,
+    mounts: Mounts,
+    folder: Path,
+    shell: Mapping[str, str],
+    secrets: Mapping[str, Values],
+) -> PodProgram:
+    """Secrets by name. Raises NotHereError naming what can't be had on this machine."""
+    spec = pod["spec"]
     kept = {name: shell[name] for name in KEPT if name in shell}
-    given = {e["name"]: mounts.outside(_value(e)) for e in container["env"]}
-    command = [mounts.outside(word) for word in container["command"]]
-    if command[0] in ("python", "python3"):
-        command[0] = sys.executable
-    return PodProgram(
-        command=command,
-        environ={**given, **kept, "HOME": str(folder), "TMPDIR": str(folder)},
-        cwd=Path(mounts.outside(container.get("workingDir") or str(folder))),
-        grace_s=float(spec.get("terminationGracePeriodSeconds") or 30),
-    )
+    # As in an image: the python3 of a user's command is the one that has torch.
+    path = os.pathsep.join(filter(None, (str(Path(sys.executable).parent), kept.get("PATH"))))
+    own = {**kept, "PATH": path, "HOME": str(folder), "TMPDIR": str(folder)}
+
+    def program(container: Manifest, **more: str) -> PodProgram:
+        given = {e["name"]: _outside(_value(e, secrets), mounts) for e in container["env"]}
+        command = [mounts.outside(word) for word in container["command"]]
+        if command[0] in ("python", "python3"):
+            command[0] = sys.executable
+        return PodProgram(
+            command=command,
+            environ={**given, **own, **more},
+            cwd=Path(mounts.outside(container.get("workingDir") or str(folder))),
+            grace_s=float(spec.get("terminationGracePeriodSeconds") or 30),
+        )
+
+    log = {"FLAGSCALE_TERMINATION_LOG": str(folder / FIRST_LOG)}
+    first = [program(container, **log) for container in spec.get("initContainers", ())]
+    return replace(program(spec["containers"][0]), first=first[0] if first else None)
 
 
-def _refuse_devices(container: Manifest) -> None:
-    limits = (container.get("resources") or {}).get("limits") or {}
+def missing_device(pod: Manifest) -> str | None:
+    """Why no node has room for it, as the scheduler says it: none has such devices here."""
+    limits = (pod["spec"]["containers"][0].get("resources") or {}).get("limits") or {}
     for name, count in limits.items():
         if "/" in name:
-            raise NotHereError(
-                f"spec.resources.limits: {name} is given by a cluster only, got {count}; leave it "
-                "out here (a GPU of this machine is used where torch finds one)"
+            return (
+                f"Insufficient {name}: it is given by a cluster only, got {count}; leave it out "
+                "here (a GPU of this machine is used where torch finds one)"
             )
+    return None
 
 
-def _value(variable: Manifest) -> str:
+def _outside(text: str, mounts: Mounts) -> str:
+    """A variable with this machine's paths, in JSON too."""
+    if not text.startswith("{"):
+        return mounts.outside(text)
+    try:
+        return json.dumps(mounts.outside_all(json.loads(text)))
+    except ValueError:
+        return text
+
+
+def _value(variable: Manifest, secrets: Mapping[str, Values]) -> str:
     source = variable.get("valueFrom")
     if not source:
-        return str(variable.get("value", ""))
-    secret = source["secretKeyRef"]
-    raise NotHereError(
-        f"spec.env: {variable['name']} comes from Secret {secret['name']}, which only a cluster "
-        "has; give it a value here"
-    )
+        return str(variable.get("value", "")).replace("$$", "$")  # as Kubernetes reads it
+    name, key = source["secretKeyRef"]["name"], source["secretKeyRef"]["key"]
+    if name not in secrets:
+        raise NotHereError(
+            f'secret "{name}" not found, for spec.env {variable["name"]}; say what stands for it: '
+            f"flagscale run FILE --secret {name}=FOLDER_OR_FILE"
+        )
+    if key not in secrets[name]:
+        raise NotHereError(f"couldn't find key {key} in Secret {name}, for {variable['name']}")
+    return secrets[name][key]
 
 
 def files_of(pod: Manifest, mounts: Mounts) -> dict[str, str]:

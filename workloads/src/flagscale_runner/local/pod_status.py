@@ -12,11 +12,26 @@ Status = dict[str, Any]
 NODE: Final = "this-machine"
 
 
-def _container(pod: Manifest, state: dict[str, Any]) -> list[dict[str, Any]]:
-    last = (pod["metadata"].get("annotations") or {}).get(LAST_END)
-    about = {"lastState": {"terminated": json.loads(last)}} if last else {}
-    name = pod["spec"]["containers"][0]["name"]
+def _container(
+    pod: Manifest, state: dict[str, Any], where: str = "containers"
+) -> list[dict[str, Any]]:
+    name = pod["spec"][where][0]["name"]
+    last = json.loads((pod["metadata"].get("annotations") or {}).get(LAST_END, "{}"))
+    about = {"lastState": {"terminated": last["state"]}} if last.get("container") == name else {}
     return [{"name": name, "state": state, "ready": "running" in state, **about}]
+
+
+def before_it(pod: Manifest, status: Status, end: dict[str, Any] | None) -> Status:
+    """The status with that of the init container, which has ended so, or has not yet."""
+    if "initContainers" not in pod["spec"]:
+        return status
+    first = {"running": {}} if end is None else {"terminated": end}
+    told = {"initContainerStatuses": _container(pod, first, "initContainers")}
+    if end and end["exitCode"] == 0:
+        return {**status, **told}
+    waiting = _container(pod, {"waiting": {"reason": "PodInitializing"}})
+    phase = "Pending" if end is None else "Failed"
+    return {"phase": phase, "containerStatuses": waiting, **told}
 
 
 def unschedulable(message: str) -> Status:

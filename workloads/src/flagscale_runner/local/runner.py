@@ -15,19 +15,22 @@ from flagscale_runner.local.detached import start_detached
 from flagscale_runner.local.durable import is_locked, write_whole
 from flagscale_runner.local.folders import Folders, folders_of
 from flagscale_runner.local.objects import FolderKube
-from flagscale_runner.local.service_spec import service_here
+from flagscale_runner.local.secret_files import UnreadableSecretError, read_secret
+from flagscale_runner.local.service_spec import service_here, with_notes
 from flagscale_runner.local.serving_ports import front_port
 from flagscale_runner.talk.local_door import post
 from flagscale_runner.waiting import existing, wait_until_settled
 
 POLL_S: Final = 0.2
 KINDS: Final = {kind.kind: kind for kind in (TRAIN_JOB, INFERENCE_SERVICE)}
+API_KEY: Final = "FLAGSCALE_API_KEY"
+"""Variable with the key of services that ask for one."""
 AGENT_START_S: Final = 5.0
 """An agent takes a moment to load: none is started over it meanwhile."""
 
 
 class LocalRunner:
-    """Implements `Runner`; what only a cluster has is refused by the name of its field."""
+    """Implements `Runner`; what only a cluster has is told in a condition."""
 
     def __init__(self, folders: Folders, environ: Mapping[str, str]) -> None:
         self._folders = folders
@@ -85,6 +88,17 @@ class LocalRunner:
             raise RunnerError(f"--volume {claim}: is no folder, got {folder}; make it first")
         _link(self._folders.claim(namespace, claim), folder.absolute())
 
+    def use_secret(self, namespace: str, name: str, path: Path) -> None:
+        """Let a folder with a file for each key, or a file of KEY=VALUE lines, be a Secret.
+
+        Its values are read whenever a pod starts.
+        """
+        try:
+            read_secret(path)
+        except UnreadableSecretError as error:
+            raise RunnerError(f"--secret {name}: {error}; correct it") from error
+        _link(self._folders.secret(namespace, name), path.absolute())
+
     def status(self, target: Target) -> Manifest | None:
         """See `Runner.status`; the URL of a service is the one on this machine."""
         body = self._kube.find(KINDS[target.kind], target.namespace, target.name)
@@ -104,7 +118,7 @@ class LocalRunner:
         port = front_port(self._folders, *where)
         inside, outside = url(*where), f"http://127.0.0.1:{port}/v1" if port else ""
         text = json.dumps(body["status"]).replace(inside, outside)
-        return {**body, "status": json.loads(text)}
+        return with_notes({**body, "status": json.loads(text)})
 
     def surroundings(self, target: Target) -> Surroundings:
         """See `Runner.surroundings`."""
@@ -120,7 +134,7 @@ class LocalRunner:
     def ask(self, target: Target, path: str, body: Manifest) -> Iterator[str]:
         """See `Runner.ask`."""
         door = existing(self, target)["status"]["url"].removesuffix("/v1")
-        return post(f"{door}{path}", body)
+        return post(f"{door}{path}", body, key=self._environ.get(API_KEY))
 
     def suspend(self, target: Target, *, suspend: bool) -> None:
         """See `Runner.suspend`."""

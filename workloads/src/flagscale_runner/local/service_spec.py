@@ -2,27 +2,42 @@
 
 from typing import Any, Final
 
-from flagscale_runner.base import Manifest, RunnerError
+from flagscale_runner.base import Manifest
 
-_ONLY_IN_A_CLUSTER: Final = {
-    "autoscaling": "set replicas",
-    "auth": "leave it out, as nobody else reaches this machine's own address",
-}
-_DOWNLOADED: Final = ("huggingFace", "uri")
+NOTES: Final = "flagscale.dev/local-notes"
+"""Annotation: how the service differs here from what its file says."""
 
 
 def service_here(body: Manifest) -> Manifest:
-    """The same, on pods; RunnerError for a field that needs a cluster, with what to do instead."""
-    spec: dict[str, Any] = body["spec"]
+    """The same, on pods and of a fixed size; how it differs is noted."""
+    spec: dict[str, Any] = dict(body["spec"])
+    notes = []
     if spec.get("runtime") == "rayservice":
-        raise RunnerError("spec.runtime: is for a cluster, got rayservice; leave it out here")
-    for name, instead in _ONLY_IN_A_CLUSTER.items():
-        if spec.get(name):
-            raise RunnerError(f"spec.{name}: is for a cluster, got {spec[name]}; {instead}")
-    for name in _DOWNLOADED:
-        if spec["model"].get(name):
-            raise RunnerError(
-                f"spec.model.{name}: is downloaded in a cluster only, got {spec['model'][name]}; "
-                "download it into a folder, name that by spec.model.volume and --volume"
-            )
-    return {**body, "spec": {**spec, "runtime": "pods"}}
+        notes.append("spec.runtime: rayservice runs as plain processes here")
+    if "upgradeDeadlineSeconds" in spec:
+        notes.append("spec.upgradeDeadlineSeconds: is Ray Serve's, and nothing here")
+        del spec["upgradeDeadlineSeconds"]
+    if scaled := spec.pop("autoscaling", None):
+        # None at all would never be woken: what does that is the operator's.
+        spec["replicas"] = max(1, scaled.get("minReplicas", 1))
+        notes.append(f"spec.autoscaling: stays at {spec['replicas']} here, whatever the load")
+    metadata = dict(body.get("metadata") or {})
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), NOTES: "; ".join(notes)}
+    return {**body, "metadata": metadata, "spec": {**spec, "runtime": "pods"}}
+
+
+def with_notes(body: Manifest) -> Manifest:
+    """The service with a condition that tells the notes, if there are any."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    notes = (metadata.get("annotations") or {}).get(NOTES)
+    if not notes or not status.get("conditions"):
+        return body
+    condition = {
+        "type": "Simplified",
+        "status": "True",
+        "reason": "OneMachine",
+        "message": notes,
+        "observedGeneration": metadata["generation"],
+        "lastTransitionTime": metadata["creationTimestamp"],
+    }
+    return {**body, "status": {**status, "conditions": [*status["conditions"], condition]}}

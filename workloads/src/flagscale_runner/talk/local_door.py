@@ -12,12 +12,13 @@ from flagscale_runner.talk.answer import refusal
 TIMEOUT_S: Final = 600.0
 
 
-def post(url: str, body: dict[str, Any]) -> Iterator[str]:
-    """Lines as they come; raises RunnerError when it can't be reached, or refuses."""
+def post(url: str, body: dict[str, Any], *, key: str | None = None) -> Iterator[str]:
+    """Lines as they come, with an API key; RunnerError when it can't be reached, or refuses."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_S)
     try:
         headers = {"Content-Type": "application/json"}
+        headers |= {"Authorization": f"Bearer {key}"} if key else {}
         connection.request("POST", parts.path, json.dumps(body), headers)
         response = connection.getresponse()
         if response.status >= 400:

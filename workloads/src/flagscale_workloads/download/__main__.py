@@ -20,7 +20,8 @@ from flagscale_workloads.download.remote import Source
 from flagscale_workloads.download.store import obtain
 from flagscale_workloads.download.transfer import Transfer
 
-TERMINATION_LOG: Final = Path("/dev/termination-log")
+TERMINATION_LOG: Final = "FLAGSCALE_TERMINATION_LOG"
+"""Variable with the file for the outcome; unset: where Kubernetes has it."""
 STOPPED: Final = 143
 
 
@@ -62,10 +63,10 @@ def tell(line: str) -> None:
     print(f"download: {line}", file=sys.stderr, flush=True)
 
 
-def _report(outcome: DownloadOutcome) -> None:
+def _report(outcome: DownloadOutcome, log: Path) -> None:
     text = outcome.model_dump_json(by_alias=True, exclude_none=True)
-    if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_text(text)
+    if log.exists():
+        log.write_text(text)
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -83,7 +84,7 @@ def main(environ: Mapping[str, str]) -> int:
         tell(msg)
     else:
         tell(f"done: {outcome.message}, {outcome.digest}")
-    _report(outcome)
+    _report(outcome, Path(environ.get(TERMINATION_LOG, "/dev/termination-log")))
     return 1 if outcome.reason else 0
 
 

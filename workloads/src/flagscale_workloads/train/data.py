@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,8 +42,11 @@ def _listing(files: list[Path]) -> list[list[str | int]]:
     return [[str(p), s.st_size, s.st_mtime_ns] for p in files for s in [p.stat()]]
 
 
-def prepare(spec: TrainerSpec) -> Path:
-    """The folder with the tokens and the tokenizer of a spec; built unless it is there."""
+def prepare(spec: TrainerSpec, *, on_piece: Callable[[], None] = lambda: None) -> Path:
+    """The folder with the tokens and the tokenizer of a spec; built unless it is there.
+
+    `on_piece` hears of each piece of text that was read, both times that all of it is.
+    """
     files = find_files(spec.data)
     cache = Path(spec.output.path) / "cache"
     folder = cache / cache_key(spec, files=files)
@@ -52,17 +55,24 @@ def prepare(spec: TrainerSpec) -> Path:
     with writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
         durable.remove_leftovers(cache)
-        durable.publish(folder, partial(_build, spec, files), about={})
+        durable.publish(folder, partial(_build, spec, files, on_piece), about={})
     return folder
 
 
-def _build(spec: TrainerSpec, files: list[Path], folder: Path) -> None:
-    texts = (piece.text for piece in read_pieces(files, data=spec.data))
+def _build(
+    spec: TrainerSpec, files: list[Path], on_piece: Callable[[], None], folder: Path
+) -> None:
+    def pieces() -> Iterator[Piece]:
+        for piece in read_pieces(files, data=spec.data):
+            yield piece
+            on_piece()
+
+    texts = (piece.text for piece in pieces())
     tokenizer = make_tokenizer(spec.tokenizer, texts=texts)
     tokenizer.save_pretrained(str(folder / TOKENIZER))
     dtype = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
     with (folder / TOKENS).open("wb") as out:
-        for ids in _encode(read_pieces(files, data=spec.data), tokenizer=tokenizer):
+        for ids in _encode(pieces(), tokenizer=tokenizer):
             out.write(np.asarray(ids, dtype=dtype).tobytes())
     info = {"dtype": dtype.name, "vocabulary": len(tokenizer)}
     (folder / "info.json").write_text(json.dumps(info))

@@ -17,7 +17,8 @@ from flagscale_workloads.train.export import Artifact, check_export, export_mode
 from flagscale_workloads.train.fence import Fence
 from flagscale_workloads.train.order import epoch_of
 from flagscale_workloads.train.pace import Pace, duration_text
-from flagscale_workloads.train.progress import Phase, Report, Reporter
+from flagscale_workloads.train.preparation import Preparation
+from flagscale_workloads.train.progress import Report, Reporter
 from flagscale_workloads.train.ranks import Ranks
 from flagscale_workloads.train.schedule import accumulation, learning_rate
 from flagscale_workloads.train.signals import TERMINATED, Termination
@@ -43,14 +44,13 @@ class Run:
     def prepare(self) -> Corpus:
         """The tokens: rank 0 makes them while the others wait."""
         accumulation(self.spec.schedule, ranks=self.ranks.size)
+        preparation = Preparation(self.reporter, steps=self.spec.schedule.steps)
         if self.ranks.first:
-            self.reporter.post(
-                Report("preparing", metrics={"total_steps": self.spec.schedule.steps}), urgent=True
-            )
+            preparation.begin()
             _log.info("reading %s", self.spec.data.path)
         fence = Fence(Path(self.spec.output.path), self.config.attempt, self.config.uid)
         self.ranks.agree(fence.claim)
-        folder = self.ranks.agree(partial(prepare, self.spec))
+        folder = self.ranks.agree(partial(prepare, self.spec, on_piece=preparation.advance))
         corpus = open_corpus(self.spec, folder=folder)
         check_export(self.spec.output, tokenizer=folder / TOKENIZER, vocabulary=corpus.vocabulary)
         return corpus
@@ -82,7 +82,7 @@ class Run:
             self.log = metrics.MetricsLog(path, step=self.trainer.step)
             self.rows = self.log.rows_kept
             self._introduce(saved)
-        self._report("training", urgent=True)
+        self._report(urgent=True)
         self.termination.defer()
 
     def _introduce(self, saved: Saved | None) -> None:
@@ -127,7 +127,7 @@ class Run:
             line += f"  validation {row['validation_loss']:.3f}"
         eta = duration_text(self.pace.remaining_s(steps - step))
         _log.info("%s  lr %.1e  %s tok/s  eta %s", line, row["learning_rate"], f"{speed:,.0f}", eta)
-        self._report("training")
+        self._report()
 
     def _save_when_due(self) -> bool:
         """Save at this step if any rank wants to; whether to stop."""
@@ -142,13 +142,13 @@ class Run:
             self._note(self.trainer.save_checkpoint())
             if asked:
                 self.reporter.answered()
-            self._report("training", urgent=True)
+            self._report(urgent=True)
         return stop and not last
 
     def _note(self, saved: Saved) -> None:
         self.saved = {"step": saved.step, "path": str(saved.path), "time": saved.about["time"]}
 
-    def _report(self, phase: Phase, *, urgent: bool = False, done: bool = False) -> None:
+    def _report(self, *, urgent: bool = False, done: bool = False) -> None:
         if not self.ranks.first:
             return
         step, steps = self.trainer.step, self.spec.schedule.steps
@@ -164,10 +164,10 @@ class Run:
         # 100 is for a run whose model is there.
         percent = 100 if done else min(99, 100 * step // steps)
         remaining = self.pace.remaining_s(max(0, steps - step))
-        self.reporter.post(Report(phase, percent, remaining, values, self.saved), urgent=urgent)
+        self.reporter.post(Report(percent, remaining, values, self.saved), urgent=urgent)
 
     def _export(self) -> Artifact:
-        self._report("exporting", urgent=True)
+        self._report(urgent=True)
         return export_model(
             self.trainer.model,
             output=self.spec.output,
@@ -177,7 +177,7 @@ class Run:
         )
 
     def _finish(self, artifact: Artifact, environ: Mapping[str, str]) -> None:
-        self._report("exporting", urgent=True, done=True)
+        self._report(urgent=True, done=True)
         self.log.close()
         result = {"artifact": artifact.as_json(), "step": self.trainer.step}
         result.update(metrics.summary(self.rows))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 URL: Final = "KUBEFLOW_TRAINER_SERVER_URL"
 CA: Final = "KUBEFLOW_TRAINER_SERVER_CA_CERT"
@@ -25,7 +25,6 @@ COMPLAIN_EVERY_S: Final = 60.0
 _VALUE_LIMIT: Final = 64
 _MOST_SECONDS: Final = 2**31 - 1
 
-Phase = Literal["preparing", "training", "exporting"]
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +37,6 @@ def now_text() -> str:
 class Report:
     """What the operator is told; absent values are left out."""
 
-    phase: Phase
     percent: int = 0
     remaining_s: float | None = None
     metrics: Mapping[str, float | int | None] = field(default_factory=dict)
@@ -52,7 +50,6 @@ class Report:
             "metrics": [{"name": n, "value": f"{v:.6g}"[:_VALUE_LIMIT]
                          if isinstance(v, float) else str(v)[:_VALUE_LIMIT]} for n, v in named],
             "lastUpdatedTime": now_text(),
-            "phase": self.phase,
         }  # fmt: skip
         if self.remaining_s is not None:
             status["estimatedRemainingSeconds"] = min(_MOST_SECONDS, max(0, int(self.remaining_s)))

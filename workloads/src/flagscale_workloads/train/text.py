@@ -24,19 +24,27 @@ class Piece:
 
 def find_files(data: DataSpec) -> list[Path]:
     """The files of a path: itself, all in a folder (hidden ones aside), or a glob's matches."""
-    root = Path(data.path)
-    if root.is_dir():
-        found = [p for p in root.rglob("*") if not _hidden(p.relative_to(root))]
-    else:
-        found = [root] if root.exists() else [Path(p) for p in glob(data.path, recursive=True)]  # noqa: PTH207 - the pattern is absolute
-    files = sorted(path for path in found if path.is_file())
+    try:
+        files = _files(Path(data.path))
+        empty = not any(path.stat().st_size for path in files)
+    except OSError as error:
+        msg = f"{PATH}: cannot read {error.filename}: {error.strerror}; check the volume's rights"
+        raise TrainError("InvalidData", msg) from error
     if not files:
         msg = f"{PATH}: no file matches, got {data.path}; name a file, folder or glob on a volume"
         raise TrainError("InvalidData", msg)
-    if not any(path.stat().st_size for path in files):
+    if empty:
         msg = f"{PATH}: {len(files)} empty file(s), got {data.path}; put text there"
         raise TrainError("InvalidData", msg)
     return files
+
+
+def _files(root: Path) -> list[Path]:
+    if root.is_dir():
+        found = [p for p in root.rglob("*") if not _hidden(p.relative_to(root))]
+    else:
+        found = [root] if root.exists() else [Path(p) for p in glob(str(root), recursive=True)]  # noqa: PTH207 - the pattern is absolute
+    return sorted(path for path in found if path.is_file())
 
 
 def _hidden(relative: Path) -> bool:

@@ -99,7 +99,9 @@ def _downloaded(model: ServedModelSpec) -> ModelSource:
 
 def _place(uri: str, digest: str | None, job: str) -> ModelSource | NoSource:
     claim, _, folder = uri.removeprefix(_SCHEME).partition("/")
-    if not (uri.startswith(_SCHEME) and claim and folder):
+    on_claim = uri.startswith(_SCHEME) and claim and folder
+    # The program that trained says where its model is: it must not lead out of the claim.
+    if not on_claim or ".." in PurePosixPath(folder).parts:
         return NoSource(
             "ArtifactNotOnClaim",
             f"spec.model.trainJobRef: the artifact of TrainJob {job} lies on no claim, got {uri}; "

@@ -16,6 +16,8 @@ from flagscale_operator.kinds.pod_state import Termination, termination_of
 
 Manifest = Mapping[str, Any]
 CONTAINER = "pytorch"
+LARGEST_STEP = 2**53
+"""Beyond it JSON loses whole numbers, and the API server refuses the status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,17 @@ class ProgressFact:
     checkpoint: Checkpoint | None = None
 
     def integer(self, name: str) -> int | None:
-        """A metric as a whole number, or None when absent or not a number."""
-        try:
-            return int(float(self.metrics[name]))
-        except (KeyError, ValueError, OverflowError):
-            return None
+        """A metric as a whole number, or None when absent or not one that can be stored."""
+        return whole_number(self.metrics.get(name))
+
+
+def whole_number(text: str | None) -> int | None:
+    """A count as its sender wrote it; None for what is none, or beyond LARGEST_STEP."""
+    try:
+        number = int(float(text or ""))
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number <= LARGEST_STEP else None
 
 
 @dataclass(frozen=True, slots=True)

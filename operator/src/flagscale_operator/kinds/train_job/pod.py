@@ -161,7 +161,7 @@ def _volumes(job: TrainJobView) -> list[Manifest]:
     }
     claims = [
         {
-            "name": f"claim-{name}"[:63],
+            "name": f"claim-{name}",
             "persistentVolumeClaim": {"claimName": v.claim_name, "readOnly": v.read_only},
         }
         for name, v in sorted(job.spec.volumes.items())
@@ -181,7 +181,7 @@ def _volumes(job: TrainJobView) -> list[Manifest]:
 
 def _mounts(job: TrainJobView) -> list[Manifest]:
     claims = [
-        {"name": f"claim-{name}"[:63], "mountPath": v.mount_path, "readOnly": v.read_only}
+        {"name": f"claim-{name}", "mountPath": v.mount_path, "readOnly": v.read_only}
         for name, v in sorted(job.spec.volumes.items())
     ]
     return [

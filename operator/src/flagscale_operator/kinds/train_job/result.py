@@ -4,7 +4,6 @@ The message outlives the operator and the progress server, so a job that ended w
 listened still gets its artifact.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from flagscale_api.v1alpha1.train_job import TrainJobSpec
 from flagscale_api.v1alpha1.train_job_status import Artifact
 from flagscale_operator.kinds.train_job.facts import PodFact
+from flagscale_operator.kinds.train_job.told import read_told
 
 
 def read_result(pods: Sequence[PodFact]) -> dict[str, Any]:
@@ -21,10 +21,7 @@ def read_result(pods: Sequence[PodFact]) -> dict[str, Any]:
     first = next((p for p in pods if p.index == 0 and p.termination), None)
     if first is None or first.termination is None:
         return {}
-    try:
-        result = json.loads(first.termination.message)["result"]
-    except (ValueError, KeyError, TypeError):
-        return {}
+    result = read_told(first.termination.message).get("result")
     return result if isinstance(result, dict) else {}
 
 
@@ -41,7 +38,8 @@ def read_artifact(pods: Sequence[PodFact], *, spec: TrainJobSpec) -> Artifact | 
 def claim_uri(uri: str, spec: TrainJobSpec) -> str:
     """`pvc://<claim>/<path>` for a path on one of the job's volumes; others stay as they are."""
     path = PurePosixPath(uri.removeprefix("file://"))
-    for volume in spec.volumes.values():
+    # Of a claim that is mounted into another one, the inner holds the files.
+    for volume in sorted(spec.volumes.values(), key=lambda v: len(v.mount_path), reverse=True):
         if path.is_relative_to(volume.mount_path):
             return f"pvc://{volume.claim_name}/{path.relative_to(volume.mount_path)}"
     return uri

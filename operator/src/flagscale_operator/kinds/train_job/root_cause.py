@@ -7,19 +7,26 @@ logs last (`terminationMessagePolicy: FallbackToLogsOnError`). The kubelet keeps
 the file or 2 KiB of the log, so the log is read from the end.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Final
 
 from flagscale_api.v1alpha1.train_job_status import Cause, Failure
 from flagscale_operator.kinds.pod_state import Termination
 from flagscale_operator.kinds.train_job.facts import PodFact
+from flagscale_operator.kinds.train_job.told import read_told, words
 
 MESSAGE_LIMIT = 1024
-_KNOWN_CAUSES = frozenset(get_args(Cause))
+LARGEST_NUMBER: Final = 2**31 - 1
+# What a program may say of itself. Not that it was preempted, for one: that costs no restart.
+_TOLD_CAUSES: Final[tuple[Cause, ...]] = (
+    "InvalidData",
+    "InvalidSpec",
+    "CheckpointUnreadable",
+    "OutputUnwritable",
+)
 _RANK = re.compile(r"^\s*rank\s*:\s*(\d+)", re.MULTILINE)
 _EXIT_CODE = re.compile(r"^\s*exitcode\s*:\s*(-?\d+)", re.MULTILINE)
 _EXCEPTION = re.compile(
@@ -39,7 +46,7 @@ class _Report:
     """What a termination message says."""
 
     message: str = ""
-    cause: str | None = None
+    cause: Cause | None = None
     rank: int | None = None
     exit_code: int | None = None
     timestamp: datetime | None = None
@@ -53,27 +60,29 @@ class _Candidate:
 
 def _from_json(text: str) -> _Report | None:
     """The error file of torchelastic: `{"message": {"message": ..., "extraInfo": {...}}}`."""
-    try:
-        inner: Any = json.loads(text)["message"]
-    except (ValueError, KeyError, TypeError):
+    record = read_told(text)
+    if "message" not in record:
         return None
+    inner = record["message"]
     if not isinstance(inner, dict):
-        return _Report(message=str(inner))
-    info = inner.get("extraInfo") or {}
+        return _Report(message=words(inner))
+    told = inner.get("extraInfo")
+    info = told if isinstance(told, dict) else {}
     return _Report(
-        message=str(inner.get("message", "")),
-        cause=info.get("cause") if info.get("cause") in _KNOWN_CAUSES else None,
-        rank=_number(info.get("rank")),
+        message=words(inner.get("message", "")),
+        cause=next((cause for cause in _TOLD_CAUSES if cause == info.get("cause")), None),
+        rank=_number(info.get("rank"), least=0),
         exit_code=_number(inner.get("errorCode")),
         timestamp=_timestamp(info.get("timestamp")),
     )
 
 
-def _number(value: object) -> int | None:
+def _number(value: object, *, least: int = -LARGEST_NUMBER) -> int | None:
     try:
-        return int(str(value))
+        number = int(str(value))
     except ValueError:
         return None
+    return number if least <= number <= LARGEST_NUMBER else None
 
 
 def _timestamp(value: object) -> datetime | None:
@@ -91,8 +100,8 @@ def _from_log(text: str) -> _Report:
     exceptions = _exceptions(head or text) or _exceptions(table)
     return _Report(
         message=exceptions[-1].strip() if exceptions else "",
-        rank=int(rank.group(1)) if rank else None,
-        exit_code=int(code.group(1)) if code else None,
+        rank=_number(rank.group(1)) if rank else None,
+        exit_code=_number(code.group(1)) if code else None,
     )
 
 
@@ -107,7 +116,7 @@ def _classify(ended: Termination, report: _Report) -> Cause:
     if ended.reason == "OOMKilled":
         return "OutOfMemory"
     if report.cause:
-        return report.cause  # type: ignore[return-value]
+        return report.cause
     if code < 0 or ended.exit_code >= 128:
         return "Killed"
     if "out of memory" in report.message.lower():

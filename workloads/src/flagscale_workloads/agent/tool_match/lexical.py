@@ -10,7 +10,7 @@ Source: Robertson, Zaragoza, Taylor: Simple BM25 Extension to Multiple Weighted 
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -148,7 +148,7 @@ def inverse_frequency(documents: int, having: int) -> float:
     return math.log1p((documents - having + 0.5) / (having + 0.5))
 
 
-def query_terms(text: str, vocabulary: Vocabulary) -> dict[int, int]:
+def query_terms(words: Sequence[str], vocabulary: Vocabulary) -> dict[int, int]:
     """Known terms of a query and how often it says them."""
-    known: Iterable[int] = (vocabulary.ids[t] for t in terms(text) if t in vocabulary.ids)
-    return dict(Counter(known))
+    ids = vocabulary.ids
+    return dict(Counter(ids[word] for word in words if word in ids))

@@ -1,6 +1,6 @@
 """Scores of one query against a snapshot: each arm's own, then their weighted sum."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -37,12 +37,12 @@ class ArmScores:
     """In 0..1 over the rows that are allowed."""
 
 
-def lexical_scores(snapshot: Snapshot, texts: tuple[str, ...], allowed: Mask) -> ArmScores:
-    """BM25F, scaled by the best allowed row."""
+def lexical_scores(snapshot: Snapshot, texts: Sequence[Sequence[str]], allowed: Mask) -> ArmScores:
+    """BM25F of each text's terms, scaled by the best allowed row."""
     out = np.zeros((len(texts), len(allowed)), np.float32)
     size, first = snapshot.size, len(snapshot.main.rows)
-    for row, text in zip(out, texts, strict=True):
-        for term, count in query_terms(text, snapshot.vocabulary).items():
+    for row, words in zip(out, texts, strict=True):
+        for term, count in query_terms(words, snapshot.vocabulary).items():
             having = snapshot.frequency(term)
             if having > 0:
                 weight = count * inverse_frequency(size, having)
@@ -61,8 +61,10 @@ def dense_scores(snapshot: Snapshot, arm: str, query: Vectors, allowed: Mask) ->
     high = raw.max(axis=1, initial=-1.0, where=where, keepdims=True)
     low = raw.min(axis=1, initial=1.0, where=where, keepdims=True)
     spread = high - low
-    scaled = np.where(spread < SAME_COSINE, 1, (raw - low) / np.maximum(spread, SAME_COSINE))
-    return ArmScores(raw, scaled.astype(np.float32))
+    scaled = raw - low
+    scaled /= np.maximum(spread, SAME_COSINE)
+    scaled[spread[:, 0] < SAME_COSINE] = 1
+    return ArmScores(raw, scaled)
 
 
 def name_scores(snapshot: Snapshot, text: str, allowed: Mask) -> ArmScores:

@@ -1,6 +1,6 @@
 """One search: which arms answer, what they say together, how sure that is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,8 @@ class Scored:
     """A query against all rows."""
 
     texts: tuple[str, ...]
+    words: tuple[list[str], ...]
+    """Terms of each text."""
     arms: Mapping[str, ArmScores]
     weights: Weights
     fused: Scores
@@ -116,7 +118,8 @@ class Search:
                 degraded.append(f"{name}: {arm.counts.last_error or 'paused after failures'}")
             else:
                 vectors[name] = rows
-        lexical = lexical_scores(snapshot, texts, allowed)
+        words = tuple(terms(one) for one in texts)
+        lexical = lexical_scores(snapshot, words, allowed)
         arms = {n: dense_scores(snapshot, n, rows, allowed) for n, rows in vectors.items()}
         if arms or lexical.raw.any():
             arms["lexical"] = lexical
@@ -128,7 +131,7 @@ class Search:
             used = WEIGHTS[tier]
         total = sum(used.get(name, 0.0) for name in arms) or 1.0
         shares = {name: used.get(name, 0.0) / total for name in arms}
-        return Scored(texts, arms, shares, fuse(arms, used), tier, tuple(degraded))
+        return Scored(texts, words, arms, shares, fuse(arms, used), tier, tuple(degraded))
 
 
 def _tier(arms: set[str]) -> Tier:
@@ -142,7 +145,7 @@ def _tier(arms: set[str]) -> Tier:
 def _hits(snapshot: Snapshot, scored: Scored, places: list[int]) -> list[Hit]:
     key = {place: snapshot.row(place).tool.key for place in places}
     order = sorted(places, key=lambda p: (-round(float(scored.fused[p]), 5), key[p]))
-    reach = _reach(snapshot, scored.texts)
+    reach = _reach(snapshot, scored.words)
     found = []
     for rank, place in enumerate(order):
         others = order[1:2] if rank == 0 else order[:1]
@@ -174,13 +177,13 @@ def _clause(scored: Scored, place: int) -> int:
     return int(np.argmax(sums)) if isinstance(sums, np.ndarray) and len(sums) > 1 else 0
 
 
-def _reach(snapshot: Snapshot, texts: tuple[str, ...]) -> list[float]:
-    """The most that words of each text could score; unknown words count as rare ones."""
+def _reach(snapshot: Snapshot, texts: Sequence[Sequence[str]]) -> list[float]:
+    """The most that the terms of each text could score; unknown ones count as rare ones."""
     size, out = max(snapshot.size, 1), []
-    for text in texts:
-        known = query_terms(text, snapshot.vocabulary)
+    for words in texts:
+        known = query_terms(words, snapshot.vocabulary)
         total = sum(n * inverse_frequency(size, snapshot.frequency(t)) for t, n in known.items())
-        unknown = len(terms(text)) - sum(known.values())
+        unknown = len(words) - sum(known.values())
         total += unknown * inverse_frequency(size, 0)
         out.append(max(total * HIGHEST_TERM_WEIGHT, 1e-6))
     return out

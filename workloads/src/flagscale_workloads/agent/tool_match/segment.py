@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from flagscale_workloads.agent.tool_match.filters import Coded, Columns
 from flagscale_workloads.agent.tool_match.lexical import Document, Postings
+from flagscale_workloads.agent.tool_match.packed import Packed
 from flagscale_workloads.agent.tool_match.tool import Tool
 from flagscale_workloads.agent.tool_match.views import Vectors, unit
 
-BLOCK_ROWS = 512
-"""Of 384 floats: what a core's second-level cache holds."""
 EXAMPLES_THAT_COUNT = 3
 """Fewer say more about chance than about a tool: measured, one example hurts."""
 
@@ -40,8 +39,8 @@ class Row:
 class Dense:
     """Vectors of one arm: a row per tool, and the examples of those that have enough."""
 
-    tools: Vectors
-    examples: Vectors
+    tools: Packed
+    examples: Packed
     owners: NDArray[np.int64]
     starts: NDArray[np.int64]
     missing: int
@@ -63,8 +62,8 @@ class Dense:
                 stacked.append(one.examples)
         sizes = [len(examples) for examples in stacked]
         return cls(
-            unit(tools),
-            np.concatenate(stacked) if stacked else np.zeros((0, dimensions), np.float32),
+            Packed.of(unit(tools)),
+            Packed.of(np.concatenate(stacked or [np.zeros((0, dimensions), np.float32)])),
             np.array(owners, np.int64),
             np.cumsum([0, *sizes], dtype=np.int64)[:-1],
             sum(one is None for one in rows),
@@ -72,26 +71,12 @@ class Dense:
 
     def cosines(self, query: Vectors) -> Vectors:
         """Similarity of each query row to each tool: its vector, or its best example if nearer."""
-        out = products(self.tools, query)
+        out = self.tools.products(query)
         if len(self.owners):
-            best = np.maximum.reduceat(products(self.examples, query), self.starts, axis=1)
+            best = np.maximum.reduceat(self.examples.products(query), self.starts, axis=1)
             own = out[:, self.owners]
             out[:, self.owners] = np.maximum(own, (own + best) / 2)
         return out
-
-
-def products(matrix: Vectors, query: Vectors) -> Vectors:
-    """Each query row with each row of the matrix.
-
-    A product of few rows with many packs the whole matrix first, which at 10,000 tools takes ten
-    times as long as products with vectors; block by block, memory is read once for all rows.
-    """
-    out = np.empty((len(query), len(matrix)), np.float32)
-    for start in range(0, len(matrix), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        for row, vector in zip(out, query, strict=True):
-            np.dot(matrix[block], vector, out=row[block])
-    return out
 
 
 @dataclass(frozen=True, slots=True)
