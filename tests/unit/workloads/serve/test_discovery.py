@@ -130,14 +130,34 @@ async def test_a_gateway_serves_over_replicas_that_it_found() -> None:
 def test_the_lines_of_a_file_are_replicas(tmp_path: Path) -> None:
     replicas, path = ReplicaSet(), tmp_path / "addresses"
     found = FileDiscovery(replicas, path)
-    found.keep(found.addresses())
+    found.keep(found.addresses() or frozenset())
     assert [r.name for r in replicas] == []
 
-    path.write_text("127.0.0.1:8001\nnonsense\n127.0.0.1:8002\n")
-    found.keep(found.addresses())
+    path.write_text("127.0.0.1:8001\nnonsense\n:80\na:65536\n127.0.0.1:8002\n")
+    found.keep(found.addresses() or frozenset())
     path.write_text("127.0.0.1:8002\n")
-    found.keep(found.addresses())
+    found.keep(found.addresses() or frozenset())
     assert [(r.host, r.port) for r in replicas] == [("127.0.0.1", 8002)]
+
+
+def test_a_file_that_can_not_be_read_now_changes_nothing(tmp_path: Path) -> None:
+    garbled = tmp_path / "addresses"
+    garbled.write_bytes(b"\xff\xfe:80")
+
+    for path in (garbled, tmp_path):
+        assert FileDiscovery(ReplicaSet(), path).addresses() is None
+
+
+async def test_a_gateway_whose_discovery_fails_does_not_go_on_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_: Discovery) -> None:
+        raise RuntimeError("a fault of its own")
+
+    monkeypatch.setattr(Discovery, "addresses", fail)
+    async with running_gateway(discovery={"host": "localhost", "port": 1}) as gateway:
+        with pytest.raises(RuntimeError, match="a fault of its own"):
+            await gateway.service.run()
 
 
 @pytest.mark.parametrize("spec", [{}, {"host": "a"}, {"host": "a", "port": 1, "file": "/f"}])

@@ -56,6 +56,20 @@ async def test_when_all_fail_the_engines_own_error_is_told() -> None:
     assert len(bad.requests) == 3
 
 
+async def test_an_engine_that_fails_in_its_own_words_is_told_in_openais() -> None:
+    async with scripted_engine(*["trace"] * 9) as bad, running_gateway(bad.port) as gateway:
+        answer = await ask(gateway)
+
+    assert (answer.status, answer.headers["content-type"]) == (503, "application/json")
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["error"] == {
+        "message": "engine: answered with status 503 only; see its log",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+
+
 async def test_a_replica_that_fails_in_a_row_is_left_alone_for_a_while() -> None:
     async with (
         scripted_engine(*["500"] * 50) as bad,
@@ -168,7 +182,7 @@ async def test_paths_and_methods_that_do_not_exist_are_told() -> None:
 
     assert (nothing.status, get.status, post.status) == (404, 405, 405)
     assert get.headers["allow"] == "POST"
-    assert health.status == 503
+    assert (health.status, health.headers["retry-after"]) == (503, "1")
 
 
 @pytest.fixture
@@ -194,6 +208,24 @@ async def test_keys_are_asked_for_and_charged_with_what_was_used(keys: dict[str,
     assert (first.status, second.status, third.status) == (200, 200, 429)
     assert int(third.headers["retry-after"]) >= 1
     assert used == 10
+
+
+async def test_a_stream_that_its_client_leaves_is_charged(keys: dict[str, str]) -> None:
+    async with (
+        scripted_engine("endless") as engine,
+        running_gateway(engine.port, auth=keys) as gateway,
+    ):
+        client = await gateway.connect()
+        client.post(CHAT, HELLO | {"stream": True}, authorization="Bearer secret-of-ann")
+        await client.head()
+        await client.chunk()
+        await client.close()
+        async with asyncio.timeout(5):
+            await engine.gone.wait()
+        after = await ask(gateway, authorization="Bearer secret-of-ann")
+
+    # The prompt, as long as it is, is over the limit of 8.
+    assert after.status == 429
 
 
 async def test_a_full_gateway_says_when_to_come_back() -> None:

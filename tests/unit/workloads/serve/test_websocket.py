@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import ClientWebSocketResponse, WSServerHandshakeError
 
+from flagscale_workloads.serve import websocket
 from support.gateways import CHAT, HELLO, RunningGateway, running_gateway
 from support.scripted_engine import ScriptedEngine, scripted_engine
 
@@ -214,3 +215,54 @@ async def test_the_trace_of_the_handshake_reaches_the_engine_with_each_request()
             await socket.receive_json()
 
     assert [b"traceparent: 00-abc-def-01" in request for request in engine.requests] == [True] * 2
+
+
+async def test_a_key_that_is_taken_back_is_refused_on_an_open_socket(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text('{"keys": [{"name": "a", "key": "secret-of-a"}]}')
+    async with (
+        scripted_engine() as engine,
+        running_gateway(engine.port, auth={"keysFile": str(path)}) as gateway,
+        chatting(gateway, Authorization="Bearer secret-of-a") as socket,
+    ):
+        await ask(socket, "before")
+        before = await socket.receive_json()
+        path.write_text('{"keys": []}')
+        async with asyncio.timeout(5):
+            status = None
+            while status != 401:
+                await ask(socket, "after")
+                status = (await socket.receive_json()).get("status")
+
+    assert before["type"] == "response"
+    assert len(engine.requests) >= 1
+
+
+HANDSHAKE = (
+    f"GET {CHAT} HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+    "sec-websocket-version: 13\r\nsec-websocket-key: YWJjZGVmZ2hpamtsbW5vcA==\r\n\r\n"
+).encode()
+# A masked text frame that holds "[]", which is refused each time.
+WRONG_FRAME = b"\x81\x82\x00\x00\x00\x00[]"
+
+
+async def send_on(writer: asyncio.StreamWriter) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            writer.write(WRONG_FRAME * 1000)
+            await writer.drain()
+
+
+async def test_a_client_that_sends_on_and_reads_nothing_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "UNREAD_LIMIT_BYTES", 1 << 18)
+    async with running_gateway() as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=1024)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+
+        with pytest.raises(ConnectionError):
+            await send_on(writer)
+
+        writer.close()

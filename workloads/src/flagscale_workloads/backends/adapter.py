@@ -22,14 +22,16 @@ Feature = Literal[
     "logprobs",
     "tool_calls",
     "json_schema",
+    "media_urls",
     "stream_usage",
     "request_seed",
     "abort",
     "unknown_model",
     "malformed_body",
 ]
-"""The first nine: what a client may ask for. Then what a gateway must do itself where it lacks:
+"""The first ten: what a client may ask for. Then what a gateway must do itself where it lacks:
 
+media_urls: pictures behind an address are fetched, from hosts only that the settings name.
 stream_usage: `stream_options.include_usage` is obeyed; request_seed: a request's seed decides its
 text; abort: a request whose client is gone stops, streamed or not; unknown_model: 404 for another
 model's name; malformed_body: 4xx for a body that is no JSON.

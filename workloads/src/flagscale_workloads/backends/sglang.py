@@ -16,9 +16,9 @@ from flagscale_workloads.backends.adapter import (
 )
 from flagscale_workloads.backends.arguments import ArgumentTable, read_table
 from flagscale_workloads.backends.command import OFFLINE, option
+from flagscale_workloads.backends.enabled import only_enabled
 from flagscale_workloads.backends.extra import check_extra, extra_arguments
 from flagscale_workloads.backends.reserved import OURS, instead
-from flagscale_workloads.backends.tool_parsing import with_tools_if_parsed
 
 # Without a number SGLang fills the machine's memory with KV cache, and takes a minute for it.
 CPU_CACHE_TOKENS: Final = 32_768
@@ -31,6 +31,7 @@ _FEATURES: Final[frozenset[Feature]] = frozenset(
         "logprobs",
         "tool_calls",
         "json_schema",
+        "media_urls",
         "stream_usage",
         "abort",
         "malformed_body",
@@ -131,9 +132,9 @@ class SglangAdapter(BackendAdapter):
         return self.cpu_capabilities if device == "cpu" else self.capabilities
 
     def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
-        """Tools only with a parser for the model's calls."""
+        """Tools only with a parser for the model's calls, addresses only with their hosts."""
         features = super().features(engine, device=device)
-        return with_tools_if_parsed(features, engine.extra_args)
+        return only_enabled(features, engine.extra_args)
 
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that SGLang can't honour."""

@@ -16,9 +16,9 @@ from flagscale_workloads.backends.adapter import (
 )
 from flagscale_workloads.backends.arguments import ArgumentTable, read_table
 from flagscale_workloads.backends.command import OFFLINE, option
+from flagscale_workloads.backends.enabled import names_parser, only_enabled
 from flagscale_workloads.backends.extra import extra_arguments
 from flagscale_workloads.backends.reserved import OURS, instead
-from flagscale_workloads.backends.tool_parsing import names_parser, with_tools_if_parsed
 
 # The CPU backend prefers multiples of 32; smaller blocks waste less of a small cache.
 CPU_BLOCK_TOKENS: Final = 32
@@ -38,6 +38,7 @@ _FEATURES: Final[frozenset[Feature]] = frozenset(
         "logprobs",
         "tool_calls",
         "json_schema",
+        "media_urls",
         "stream_usage",
         "request_seed",
         "abort",
@@ -133,9 +134,9 @@ class VllmAdapter(BackendAdapter):
         return self.cpu_capabilities if device == "cpu" else self.capabilities
 
     def features(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> frozenset[Feature]:
-        """Tools only with a parser for the model's calls."""
+        """Tools only with a parser for the model's calls, addresses only with their hosts."""
         features = super().features(engine, device=device)
-        return with_tools_if_parsed(features, engine.extra_args)
+        return only_enabled(features, engine.extra_args)
 
     def check(self, engine: EngineSpec, *, device: Literal["cpu", "cuda"]) -> None:
         """Raise EngineConfigError for the first setting that vLLM can't honour."""

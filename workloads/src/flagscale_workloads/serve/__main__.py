@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 import uvloop
-import yaml
-from pydantic import ValidationError
 
 from flagscale_api.runtime.serve import ServeConfig
 from flagscale_workloads.backends.adapter import BackendAdapter
@@ -19,44 +17,24 @@ from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.backends.registry import adapter_of
 from flagscale_workloads.backends.versions import installed_version
 from flagscale_workloads.serve.api_keys import KeysFileError
+from flagscale_workloads.serve.config_file import ConfigFileError, read_config
 from flagscale_workloads.serve.model_digest import ModelDigestError, check_digest
 from flagscale_workloads.serve.processes import EngineExitedError
-from flagscale_workloads.serve.service import ServeEngine
+from flagscale_workloads.serve.service import DoorError, ServeEngine
 
 _log = logging.getLogger("flagscale.serve")
 GPU: Final = Path("/dev/nvidia0")
 """What the driver shows of the first one."""
 
 
-class ConfigFileError(Exception):
-    """The configuration can't be used."""
-
-
 _TOLD: Final = (
     ConfigFileError,
+    DoorError,
     EngineConfigError,
     EngineExitedError,
     KeysFileError,
     ModelDigestError,
 )
-
-
-def read_config(path: Path) -> ServeConfig:
-    """The configuration in a YAML or JSON file. Raises ConfigFileError naming field and value."""
-    try:
-        return ServeConfig.model_validate(yaml.safe_load(path.read_bytes()))
-    except OSError as error:
-        msg = f"config: cannot be read, got {path} ({error.strerror}); give an existing file"
-        raise ConfigFileError(msg) from error
-    except yaml.YAMLError as error:
-        msg = f"config: not valid YAML, got {path} ({error}); correct it"
-        raise ConfigFileError(msg) from error
-    except ValidationError as error:
-        told = (
-            f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}, got {e['input']!r:.80}"
-            for e in error.errors(include_url=False)
-        )
-        raise ConfigFileError(f"{path}: not valid\n  " + "\n  ".join(told)) from error
 
 
 def find_device(config: ServeConfig, gpu: Path = GPU) -> Literal["cpu", "cuda"]:
@@ -76,6 +54,9 @@ def check_installed(config: ServeConfig, adapter: BackendAdapter, python: Path) 
     for field, path in (("model.path", model), ("processes.python", python)):
         if not path.exists():
             raise ConfigFileError(f"{field}: does not exist, got {path}; correct it")
+    if not os.access(python, os.X_OK):
+        msg = f"processes.python: can't be run, got {python}; name a Python interpreter"
+        raise ConfigFileError(msg)
     if config.model.digest:
         check_digest(model, config.model.digest)
     adapter.check_model(config.engine, model)
@@ -128,6 +109,11 @@ def main() -> int:
         uvloop.run(serve(read_config(arguments.config)))
     except _TOLD as error:
         print(f"serve: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:  # noqa: BLE001 - whoever runs it is no reader of tracebacks
+        _log.debug("failed", exc_info=error)
+        told = f"got {type(error).__name__}: {error}; run it with --verbose and report what it says"
+        print(f"serve: an error of its own, {told}", file=sys.stderr)
         return 1
     return 0
 

@@ -11,6 +11,7 @@ from flagscale_workloads.backends.adapter import Feature
 from flagscale_workloads.serve.demands import check_demands
 from flagscale_workloads.serve.forward import Call
 from flagscale_workloads.serve.http.messages import HttpError
+from flagscale_workloads.serve.media import check_media
 from flagscale_workloads.serve.policies import RouteKey
 from flagscale_workloads.serve.prefix_index import PROMPT_LIMIT_CHARACTERS, block_hashes
 
@@ -69,6 +70,7 @@ class CallReader:
         if endpoint == "/v1/chat/completions":
             _check_messages(document["messages"])
         check_demands(document, self.features, self.model)
+        check_media(document, remote="media_urls" in self.features)
 
     def _key(self, headers: dict[bytes, bytes], document: dict[str, Any]) -> RouteKey:
         if self.hashed == "nothing":

@@ -27,6 +27,7 @@ from flagscale_workloads.serve.processes import (
     free_port,
 )
 from flagscale_workloads.serve.replicas import Replica, ReplicaSet
+from flagscale_workloads.serve.scratch import engine_folder, temporary_root
 
 _log = logging.getLogger(__name__)
 TELL_INTERVAL_S: Final = 5.0
@@ -73,6 +74,10 @@ class Deployment:
 
     async def _run_once(self, slot: int) -> str:
         """One life of an engine; why it ended."""
+        with engine_folder(temporary_root(self.environ)) as folder:
+            return await self._run_in(folder, slot)
+
+    async def _run_in(self, folder: Path, slot: int) -> str:
         placement = Placement(
             model=Path(self.config.model.path),
             served_name=self.config.model.name,
@@ -87,7 +92,10 @@ class Deployment:
         for patch in launch.patches:
             _log.warning("%s: %s", name, patch)
         engine = await EngineProcess.start(
-            launch, environ=self.environ, on_line=lambda line: _log.debug("%s| %s", name, line)
+            launch,
+            environ=self.environ,
+            folder=folder,
+            on_line=lambda line: _log.debug("%s| %s", name, line),
         )
         replica = Replica.at(name, placement.host, placement.port)
         try:

@@ -94,19 +94,24 @@ class FileDiscovery:
     async def run(self) -> None:
         """Read the file until cancelled."""
         while True:
-            self.keep(self.addresses())
+            addresses = self.addresses()
+            if addresses is not None:
+                self.keep(addresses)
             await asyncio.sleep(self.interval_s)
 
-    def addresses(self) -> frozenset[str]:
-        """What the file lists now."""
+    def addresses(self) -> frozenset[str] | None:
+        """What the file lists now; None when nobody can say."""
         try:
             lines = self.path.read_text().split()
         except FileNotFoundError:
             return frozenset()
-        wrong = [line for line in lines if not line.rpartition(":")[2].isdecimal()]
+        except (OSError, ValueError) as error:
+            _log.warning("%s: cannot be read now (%s)", self.path, error)
+            return None
+        wrong = frozenset(line for line in lines if not _is_address(line))
         for line in wrong:
             _log.warning("%s: is no address:port, got %.80s", self.path, line)
-        return frozenset(lines) - frozenset(wrong)
+        return frozenset(lines) - wrong
 
     def keep(self, addresses: frozenset[str]) -> None:
         """Add what is new, remove what is gone; health probes decide who gets requests."""
@@ -116,6 +121,11 @@ class FileDiscovery:
         for address in sorted(addresses - known):
             host, _, port = address.rpartition(":")
             self.replicas.add(Replica.at(address, host, int(port)))
+
+
+def _is_address(line: str) -> bool:
+    host, _, port = line.rpartition(":")
+    return bool(host) and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536
 
 
 def discovery_of(replicas: ReplicaSet, spec: DiscoverySpec) -> Discovery | FileDiscovery:

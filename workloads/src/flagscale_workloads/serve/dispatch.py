@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from flagscale_workloads.serve.http.messages import HttpError
+from flagscale_workloads.serve.http.messages import busy
 from flagscale_workloads.serve.policies import Policy, RouteKey
 from flagscale_workloads.serve.replicas import Replica, ReplicaSet
 
@@ -66,7 +66,7 @@ class Dispatcher:
             replica.outstanding += 1
             return replica
         if len(self._waiting) >= self.queue_size:
-            raise _busy(429, "queue_full", f"all {self.queue_size} waiting places are taken")
+            raise busy(429, "queue_full", f"all {self.queue_size} waiting places are taken")
         waiter = _Waiter(key, exclude, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self.wake()
@@ -79,7 +79,7 @@ class Dispatcher:
             self._withdraw(waiter)
             if isinstance(error, TimeoutError):
                 waited = f"no replica was free within {timeout_s:g} s"
-                raise _busy(503, "no_replica", waited) from None
+                raise busy(503, "no_replica", waited) from None
             raise
 
     def _withdraw(self, waiter: _Waiter) -> None:
@@ -106,8 +106,3 @@ class Dispatcher:
             elif not waiter.exclude:
                 # Who excludes nothing could take any place: there is none for those after, either.
                 return
-
-
-def _busy(status: int, code: str, what: str) -> HttpError:
-    headers = ((b"retry-after", b"1"),)
-    return HttpError(status, code, f"gateway: {what}; try again later", headers=headers)

@@ -26,18 +26,24 @@ _ABOUT: Final[dict[MetricKind, tuple[str, str]]] = {
 }
 
 
+SHARES: Final[frozenset[MetricKind]] = frozenset({"kv_cache_usage"})
 NEUTRAL: Final[Mapping[MetricKind, str]] = {kind: name for kind, (name, _) in _ABOUT.items()}
 """What another serving process calls them."""
 
 
 def read_aliases(text: str, aliases: Mapping[MetricKind, str]) -> dict[MetricKind, float]:
-    """The neutral values in an engine's exposition: samples of one name are added up."""
+    """The neutral values in an engine's exposition.
+
+    Samples of one name, as of several engines behind one door, are added up; of a share the
+    largest is told, as half of one cache and half of another is not all.
+    """
     kinds = {name: kind for kind, name in aliases.items()}
     values: dict[MetricKind, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if kind := kinds.get(sample.name):
-                values[kind] = values.get(kind, 0.0) + sample.value
+                both = (values.get(kind, 0.0), sample.value)
+                values[kind] = max(both) if kind in SHARES else sum(both)
     return values
 
 
@@ -52,13 +58,18 @@ class EngineMetrics(Collector):
     interval_s: float = 5.0
     _values: dict[str, dict[MetricKind, float]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # An engine that is started again under this name has not said anything yet.
+        self.replicas.on_remove.append(self._forget)
+
     async def run(self) -> None:
         """Scrape until cancelled."""
-        while self.path:
-            await asyncio.gather(*(self._scrape(replica) for replica in list(self.replicas)))
+        while True:
+            await asyncio.gather(*(self.scrape(replica) for replica in list(self.replicas)))
             await asyncio.sleep(self.interval_s)
 
-    async def _scrape(self, replica: Replica) -> None:
+    async def scrape(self, replica: Replica) -> None:
+        """Ask one replica; what it does not say is not kept from before."""
         data = f"GET {self.path} HTTP/1.1\r\nhost: engine\r\n\r\n".encode()
         try:
             connection = await replica.pool.acquire()
@@ -68,11 +79,19 @@ class EngineMetrics(Collector):
                 text = (await connection.read_all(LIMIT_BYTES)).decode()
             finally:
                 replica.pool.release(connection)
-            self._values[replica.name] = read_aliases(text, self.aliases)
+            values = read_aliases(text, self.aliases)
+            self._keep(replica, values)
         except (UpstreamError, ValueError) as error:
             # Missing is not zero: an engine that does not answer has no series.
-            self._values.pop(replica.name, None)
+            self._keep(replica, {})
             _log.debug("replica %s: no metrics (%s)", replica.name, error)
+
+    def _forget(self, name: str) -> None:
+        self._values.pop(name, None)
+
+    def _keep(self, replica: Replica, values: dict[MetricKind, float]) -> None:
+        if self.replicas.get(replica.name) is replica:
+            self._values[replica.name] = values
 
     def collect(self) -> Iterable[Metric]:
         """What the replicas that exist now said last."""

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from flagscale_workloads.serve.dispatch import Dispatcher
+from flagscale_workloads.serve.engine_error import error_answer
 from flagscale_workloads.serve.events import EventStream, Usage, find_usage
-from flagscale_workloads.serve.http.messages import Headers, HttpError, error_body
+from flagscale_workloads.serve.http.messages import JSON, Headers, HttpError, error_body
 from flagscale_workloads.serve.http.upstream import (
     ResponseHead,
     Timeouts,
@@ -52,6 +53,13 @@ class Call:
     started_at: float
 
 
+@dataclass(slots=True)
+class Bill:
+    """What a call has used so far, also when it is cancelled on the way."""
+
+    usage: Usage = field(default_factory=Usage)
+
+
 @dataclass(frozen=True, slots=True)
 class Ejection:
     """When a failing replica is left alone."""
@@ -71,8 +79,8 @@ class Forwarder:
     retries: int
     now: Callable[[], float]
 
-    async def forward(self, call: Call, sink: Sink, headers: Headers = ()) -> Usage:
-        """Answer a call; what it used. Raises HttpError only while nothing was sent.
+    async def forward(self, call: Call, sink: Sink, bill: Bill, headers: Headers = ()) -> None:
+        """Answer a call and bill what it used. Raises HttpError only while nothing was sent.
 
         Before the first byte a failure moves the call to another replica, `retries` times.
         After it, a failure ends the stream with an error event.
@@ -83,16 +91,21 @@ class Forwarder:
             try:
                 if not tried:
                     self.metrics.queued(self.now() - call.started_at)
-                return await self._attempt(replica, call, sink, headers)
+                await self._attempt(replica, call, sink, bill, headers)
             except _AttemptError as failure:
                 tried.append(replica.name)
                 self._note(replica, failure)
                 if len(tried) > self.retries:
-                    return failure.give_up(sink, headers)
+                    failure.give_up(sink, headers)
+                    return
+            else:
+                return
             finally:
                 self.dispatcher.release(replica)
 
-    async def _attempt(self, replica: Replica, call: Call, sink: Sink, headers: Headers) -> Usage:
+    async def _attempt(
+        self, replica: Replica, call: Call, sink: Sink, bill: Bill, headers: Headers
+    ) -> None:
         connection = None
         try:
             connection, head = await self._ask(replica, call)
@@ -100,11 +113,12 @@ class Forwarder:
                 body = await connection.read_all(ANSWER_LIMIT_BYTES)
                 raise _AttemptError("upstream_5xx", f"status {head.status}", head=head, body=body)
             if head.streams:
-                return await self._relay(replica, connection, head, call, sink, headers)
+                await self._relay(replica, connection, head, call, sink, bill, headers)
+                return
             body = await connection.read_all(ANSWER_LIMIT_BYTES)
             replica.succeeded()
-            sink.send(head.status, head.content_type, body, headers)
-            return find_usage(body) or Usage()
+            bill.usage = find_usage(body) or Usage()
+            _send(sink, head, body, headers)
         except UpstreamError as error:
             raise _AttemptError(error.kind, str(error)) from error
         finally:
@@ -133,8 +147,9 @@ class Forwarder:
         head: ResponseHead,
         call: Call,
         sink: Sink,
+        bill: Bill,
         headers: Headers,
-    ) -> Usage:
+    ) -> None:
         stream = EventStream()
         piece = await connection.read()
         first_at = self.now()
@@ -153,10 +168,10 @@ class Forwarder:
         except UpstreamError as error:
             self._note(replica, _AttemptError("truncated", str(error)))
             sink.finish(stream.closing(_died(replica, error)))
-        usage = stream.usage() or Usage(generated=stream.events)
-        if usage.generated > 1:
-            self.metrics.per_token((self.now() - first_at) / (usage.generated - 1))
-        return usage
+        finally:
+            bill.usage = stream.usage() or Usage(generated=stream.events)
+        if bill.usage.generated > 1:
+            self.metrics.per_token((self.now() - first_at) / (bill.usage.generated - 1))
 
     def _note(self, replica: Replica, failure: "_AttemptError") -> None:
         self.metrics.error(failure.class_)
@@ -174,6 +189,14 @@ def _died(replica: Replica, error: UpstreamError) -> bytes:
     return error_body(502, "upstream_lost", message)
 
 
+def _send(sink: Sink, head: ResponseHead, body: bytes, headers: Headers) -> None:
+    if head.status < 400:
+        sink.send(head.status, head.content_type, body, headers)
+    else:
+        told, further = error_answer(head, body)
+        sink.send(head.status, JSON, told, (*headers, *further))
+
+
 class _AttemptError(Exception):
     """A replica gave no answer that the client could have."""
 
@@ -186,10 +209,9 @@ class _AttemptError(Exception):
         self._head = head
         self._body = body
 
-    def give_up(self, sink: Sink, headers: Headers) -> Usage:
+    def give_up(self, sink: Sink, headers: Headers) -> None:
         """Tell the client: the engine's own error where it gave one."""
         if self._head is None:
             message = f"gateway: no replica answered ({self.reason}); try again later"
             raise HttpError(502, self.class_, message, headers=((b"retry-after", b"1"),))
-        sink.send(self._head.status, self._head.content_type, self._body, headers)
-        return Usage()
+        _send(sink, self._head, self._body, headers)

@@ -12,10 +12,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from flagscale_workloads.serve.api_keys import KeyRing
 from flagscale_workloads.serve.calls import ENDPOINTS, CallReader
-from flagscale_workloads.serve.events import Usage
-from flagscale_workloads.serve.forward import Forwarder, Sink
+from flagscale_workloads.serve.forward import Bill, Forwarder, Sink
 from flagscale_workloads.serve.http.exchange import Exchange
-from flagscale_workloads.serve.http.messages import JSON, HttpError, Request
+from flagscale_workloads.serve.http.messages import JSON, HttpError, Request, busy
 from flagscale_workloads.serve.limits import Client
 from flagscale_workloads.serve.metrics import GatewayMetrics
 from flagscale_workloads.serve.openapi import document
@@ -107,25 +106,25 @@ class Gateway:
     ) -> None:
         """Admit, forward and charge one call. Raises HttpError while nothing was sent."""
         call = self.reader.read(endpoint, request.headers, body, now=started_at)
-        if client is None:
-            usage = await self.forwarder.forward(call, sink)
-            self.metrics.tokens(usage.prompt, usage.generated, None)
-            return
-        client.enter()
-        usage = Usage()
+        if client:
+            client.enter()
+        bill = Bill()
         try:
-            usage = await self.forwarder.forward(call, sink, client.headers())
+            await self.forwarder.forward(call, sink, bill, client.headers() if client else ())
         finally:
-            prompt = usage.prompt or int(usage.generated and len(body) * TOKENS_PER_BYTE)
-            client.leave(prompt + usage.generated)
-            self.metrics.tokens(usage.prompt, usage.generated, client.name)
+            # Also of a stream that its client leaves: it would be free before its last byte.
+            usage = bill.usage
+            if client:
+                prompt = usage.prompt or int(usage.generated and len(body) * TOKENS_PER_BYTE)
+                client.leave(prompt + usage.generated)
+            self.metrics.tokens(usage.prompt, usage.generated, client.name if client else None)
 
     async def _websocket(self, exchange: Exchange) -> None:
         if self.draining:
-            raise HttpError(503, "draining", "gateway: shutting down; connect again")
-        client = self.client_of(exchange.request)
+            raise _draining()
+        self.client_of(exchange.request)
         session = WebSocketSession(
-            exchange, self, client, endpoint=WEBSOCKET_PATH, limit_bytes=self.max_message_bytes
+            exchange, self, endpoint=WEBSOCKET_PATH, limit_bytes=self.max_message_bytes
         )
         self.sessions.add(session)
         try:
@@ -154,15 +153,15 @@ class Gateway:
     def _open(self, exchange: Exchange) -> None:
         """Whether requests are taken; they wait where no replica is ready."""
         if self.draining:
-            raise HttpError(503, "draining", "gateway: shutting down; use another")
+            raise _draining()
         exchange.send(200, JSON, orjson.dumps({"status": "open"}))
 
     def _health(self, exchange: Exchange) -> None:
         if self.draining:
-            raise HttpError(503, "draining", "gateway: shutting down; use another")
+            raise _draining()
         available = len(self.forwarder.dispatcher.replicas.available(self.now()))
         if not available:
-            raise HttpError(503, "no_replica", "gateway: no replica is ready; wait")
+            raise busy(503, "no_replica", "no replica is ready")
         exchange.send(200, JSON, orjson.dumps({"status": "ok", "replicas": available}))
 
     def _model(self) -> dict[str, object]:
@@ -178,6 +177,10 @@ _PAGES: Final = frozenset({"/health", "/ready", "/v1/models", "/metrics", "/open
 _INTERNAL: Final = HttpError(
     500, "internal_error", "gateway: an error of its own; see its log, report it"
 )
+
+
+def _draining() -> HttpError:
+    return busy(503, "draining", "it is shutting down")
 
 
 def _method(request: Request, allowed: str) -> HttpError:

@@ -38,11 +38,6 @@ class Client:
         """Name in metrics and logs."""
         return self.limits.name
 
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether usage must be known."""
-        return self._tokens is not None
-
     def enter(self) -> None:
         """Count a request in. Raises HttpError 429 naming the limit; then nothing was counted."""
         limit = self.limits.concurrency

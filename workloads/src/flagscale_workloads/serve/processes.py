@@ -9,18 +9,20 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from flagscale_workloads.backends.adapter import Launch
 from flagscale_workloads.serve.engine_output import EngineOutput
 from flagscale_workloads.serve.last_words import last_words
+from flagscale_workloads.serve.scratch import folder_variables
 
 _log = logging.getLogger(__name__)
 BUDGET_WINDOW_S: Final = 600.0
 READ_BYTES: Final = 1 << 16
 # Variables that would make an engine reach out or run foreign code stay out of its environment.
 KEPT_ENVIRONMENT: Final = (
-    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LD_LIBRARY_PATH", "LD_PRELOAD",
+    "PATH", "HOME", "LANG", "LC_ALL", "USER", "LD_LIBRARY_PATH", "LD_PRELOAD",
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HOME",
     "XDG_CACHE_HOME", "VIRTUAL_ENV", "PYTHONPATH",
 )  # fmt: skip
@@ -41,10 +43,11 @@ def free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def engine_environment(environ: Mapping[str, str], launch: Launch) -> dict[str, str]:
-    """What an engine process gets: little of ours, and what its adapter asks for."""
+def engine_environment(environ: Mapping[str, str], launch: Launch, folder: Path) -> dict[str, str]:
+    """What an engine process gets: little of ours, a folder, and what its adapter asks for."""
     kept = {name: environ[name] for name in KEPT_ENVIRONMENT if name in environ}
-    return launch.child_environment(kept | {"PYTHONUNBUFFERED": "1"})
+    own = folder_variables(folder, environ)
+    return launch.child_environment(kept | own | {"PYTHONUNBUFFERED": "1"})
 
 
 @dataclass(slots=True)
@@ -57,13 +60,21 @@ class EngineProcess:
 
     @classmethod
     async def start(
-        cls, launch: Launch, *, environ: Mapping[str, str], on_line: Callable[[str], None]
+        cls,
+        launch: Launch,
+        *,
+        environ: Mapping[str, str],
+        folder: Path,
+        on_line: Callable[[str], None],
     ) -> "EngineProcess":
-        """Start it in a process group of its own, so that its children end with it."""
+        """Start it in a process group of its own, so that its children end with it.
+
+        `folder` is for its temporary files; see `scratch`.
+        """
         process = await asyncio.create_subprocess_exec(
             *ENDS_WITH_US,
             *launch.command,
-            env=engine_environment(environ, launch),
+            env=engine_environment(environ, launch, folder),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

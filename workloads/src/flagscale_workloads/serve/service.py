@@ -38,6 +38,10 @@ BACKLOG: Final = 2048
 _HASHED: Final[dict[str, Hashed]] = {"consistentHash": "session", "prefixAware": "prompt"}
 
 
+class DoorError(Exception):
+    """The gateway can't listen where it is told to."""
+
+
 class ServeEngine:
     """The gateway and its engines; `start_service`, `deploy_model`, then `stop`."""
 
@@ -73,21 +77,18 @@ class ServeEngine:
             max_body_bytes=config.gateway.max_body_bytes,
             max_connections=config.gateway.max_connections,
             idle_timeout_s=config.gateway.idle_timeout_seconds,
+            request_timeout_s=config.gateway.request_timeout_seconds,
         )
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._deploying: asyncio.Task[None] | None = None
 
     async def start_service(self) -> int:
-        """Open the door; the port. Until `deploy_model` has ended, requests wait in the queue."""
-        loop = asyncio.get_running_loop()
-        gateway = self._config.gateway
-        self._server = await loop.create_server(
-            lambda: ServerConnection(self._listener, loop),
-            gateway.host,
-            gateway.port,
-            backlog=BACKLOG,
-        )
+        """Open the door; the port. Until `deploy_model` has ended, requests wait in the queue.
+
+        Raises DoorError.
+        """
+        self._server = server = await self._listen()
         discovery = self._config.discovery
         if discovery:
             found = discovery_of(self.replicas, discovery)
@@ -97,10 +98,26 @@ class ServeEngine:
             self._tasks.append(asyncio.create_task(told.run()))
         self._tasks += [
             asyncio.create_task(self._prober.run()),
-            asyncio.create_task(self._engine_metrics.run()),
             asyncio.create_task(self._sweep()),
         ]
-        return int(self._server.sockets[0].getsockname()[1])
+        if self._engine_metrics.path:
+            self._tasks.append(asyncio.create_task(self._engine_metrics.run()))
+        return int(server.sockets[0].getsockname()[1])
+
+    async def _listen(self) -> asyncio.Server:
+        loop, door = asyncio.get_running_loop(), self._config.gateway
+        try:
+            return await loop.create_server(
+                lambda: ServerConnection(self._listener, loop),
+                door.host,
+                door.port,
+                backlog=BACKLOG,
+            )
+        except OSError as error:
+            where = f"{door.host}:{door.port} ({error.strerror})"
+            remedy = "take a free port, or 0 for any, and an address of this machine"
+            msg = f"gateway.port: can't be listened on, got {where}; {remedy}"
+            raise DoorError(msg) from error
 
     async def deploy_model(self) -> None:
         """Start the engines; returns once each has generated a token. Raises EngineExitedError.
@@ -119,12 +136,14 @@ class ServeEngine:
             _raise_first(self._deploying)
 
     async def run(self) -> None:
-        """Until an engine's restarts are spent, which raises EngineExitedError."""
-        if self._deploying is None:
-            await asyncio.Event().wait()
-            return
-        await asyncio.wait({self._deploying})
-        _raise_first(self._deploying)
+        """Until an engine's restarts are spent, which raises EngineExitedError.
+
+        What watches the replicas must not end, either: without it the gateway would go on blindly.
+        """
+        running = {*self._tasks, *([self._deploying] if self._deploying else [])}
+        ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            _raise_first(task)
 
     async def handle_request(self, exchange: Exchange) -> None:
         """Answer one request of a client."""

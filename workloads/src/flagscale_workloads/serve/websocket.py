@@ -20,7 +20,6 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from flagscale_workloads.serve.calls import invalid, parse_object
 from flagscale_workloads.serve.http.exchange import Exchange
 from flagscale_workloads.serve.http.messages import Headers, HttpError, Request
-from flagscale_workloads.serve.limits import Client
 
 if TYPE_CHECKING:
     from flagscale_workloads.serve.gateway import Gateway
@@ -30,6 +29,7 @@ _VERSION: Final = b"13"
 CONCURRENT_REQUESTS: Final = 64
 ID_CHARACTERS: Final = 128
 PING_INTERVAL_S: Final = 20.0
+UNREAD_LIMIT_BYTES: Final = 16 * 1024 * 1024
 SERVICE_RESTART: Final = 1012
 PROTOCOL_ERROR: Final = 1002
 TOO_BIG: Final = 1009
@@ -64,14 +64,12 @@ class WebSocketSession:
         self,
         exchange: Exchange,
         gateway: "Gateway",
-        client: Client | None,
         *,
         endpoint: str,
         limit_bytes: int,
     ) -> None:
         self._exchange = exchange
         self._gateway = gateway
-        self._client = client
         self._endpoint = endpoint
         self._limit_bytes = limit_bytes
         self._ws = Connection(ConnectionType.SERVER)
@@ -116,7 +114,10 @@ class WebSocketSession:
     # --- the client's bytes
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the client."""
+        """Bytes of the client; what it does not read must not pile up while it sends on."""
+        if self._exchange.transport.get_write_buffer_size() > UNREAD_LIMIT_BYTES:
+            self._exchange.transport.abort()
+            return
         self._heard = True
         try:
             self._ws.receive_data(data)
@@ -145,7 +146,8 @@ class WebSocketSession:
         if self._size > self._limit_bytes:
             self.close(TOO_BIG, f"a message is over {self._limit_bytes} bytes")
             return
-        self._parts.append(event.data)
+        if event.data:
+            self._parts.append(event.data)
         if event.message_finished:
             self._messages.append("".join(self._parts))
             self._parts.clear()
@@ -212,11 +214,11 @@ class WebSocketSession:
 
     async def _answer(self, id_: str, body: bytes) -> None:
         gateway, sink = self._gateway, FrameSink(self, id_)
-        started_at = gateway.now()
+        request, started_at = self._exchange.request, gateway.now()
         try:
-            await gateway.answer(
-                self._endpoint, self._exchange.request, body, self._client, sink, started_at
-            )
+            # Asked for each time: a key may have been taken back since the handshake.
+            client = gateway.client_of(request)
+            await gateway.answer(self._endpoint, request, body, client, sink, started_at)
         except HttpError as error:
             sink.fail(error)
         except asyncio.CancelledError:
@@ -261,8 +263,6 @@ class FrameSink:
         """A whole answer."""
         self.status = status
         type_ = "response" if status < 400 else "error"
-        if type_ == "error" and not body.startswith(b'{"error"'):
-            body = orjson.dumps({"error": {"message": body.decode(errors="replace")[:1000]}})
         self._session.frame(type_, self._id, body, status=status)
 
     def start(self, status: int, content_type: bytes, headers: Headers = ()) -> None:

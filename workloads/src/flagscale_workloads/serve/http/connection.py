@@ -12,8 +12,10 @@ from flagscale_workloads.serve.http.messages import (
     JSON,
     HttpError,
     Request,
-    error_body,
+    busy,
+    request_head,
     response_head,
+    split_target,
 )
 
 HEAD_LIMIT_BYTES: Final = 65536
@@ -42,6 +44,7 @@ class ServerConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._upgraded: Upgrade | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._rest = b""
         self._untaken_bytes = 0
         self._refused = False
         self.transport: asyncio.Transport
@@ -55,6 +58,8 @@ class ServerConnection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._receiving = False
+        self._offered = b""
+        self._complete_by = float("inf")
 
     # --- transport
 
@@ -66,7 +71,8 @@ class ServerConnection(asyncio.Protocol):
         listener.connections.add(self)
         self.deadline = listener.now() + listener.head_timeout_s
         if len(listener.connections) > listener.max_connections:
-            self._refuse(503, "too_many_connections", "gateway: too many connections; try later")
+            limit = listener.max_connections
+            self._refuse(busy(503, "too_many_connections", f"all {limit} connections are in use"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whatever was computed for it is cancelled."""
@@ -85,19 +91,32 @@ class ServerConnection(asyncio.Protocol):
         if self._upgraded:
             self._upgraded.data_received(data)
             return
-        if self._refused:
-            return
+        while data and not self._refused:
+            data = self._parse(data)
+
+    def _parse(self, data: bytes) -> bytes:
+        """Feed the parser; what it has to be fed next."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._rest = data[upgrade.args[0] :]
+            return self._upgrade_offered(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             if not isinstance(cause, HttpError):
                 raise
-            self._refuse(cause.status, cause.code, cause.message)
+            self._refuse(cause)
         except httptools.HttpParserError:
-            self._refuse(400, "bad_request", "request: not valid HTTP/1.1; correct the client")
+            message = "request: not valid HTTP/1.1; correct the client"
+            self._refuse(HttpError(400, "bad_request", message))
+        return b""
+
+    def _upgrade_offered(self, rest: bytes) -> bytes:
+        """Keep what follows a handshake; an offer that is not taken is read as if never made."""
+        if not self._offered:
+            self._rest = rest
+            return b""
+        self._parser = httptools.HttpRequestParser(self)
+        return self._offered + rest
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
@@ -125,7 +144,9 @@ class ServerConnection(asyncio.Protocol):
         """A request starts."""
         self._new_message()
         self._receiving = True
-        self.deadline = self._listener.now() + self._listener.head_timeout_s
+        now = self._listener.now()
+        self.deadline = now + self._listener.head_timeout_s
+        self._complete_by = now + self._listener.request_timeout_s
 
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
@@ -147,8 +168,14 @@ class ServerConnection(asyncio.Protocol):
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._listener.max_body_bytes:
             raise self._too_large()
-        if self._headers.get(b"expect", b"").lower() == b"100-continue":
+        told = self._task is not None or self._foreign_upgrade()
+        if self._headers.get(b"expect", b"").lower() == b"100-continue" and not told:
             self.transport.write(CONTINUE)
+
+    def _foreign_upgrade(self) -> bool:
+        """Whether another protocol than WebSocket is offered, as Java's client offers HTTP/2."""
+        offered = self._headers.get(b"upgrade", b"").lower()
+        return self._parser.should_upgrade() and offered != b"websocket"
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""
@@ -156,7 +183,9 @@ class ServerConnection(asyncio.Protocol):
         if self._body_bytes > self._listener.max_body_bytes:
             raise self._too_large()
         self._body.append(data)
-        self.deadline = self._listener.now() + self._listener.idle_timeout_s
+        # A byte now and then must not keep a request open for ever.
+        idle_until = self._listener.now() + self._listener.idle_timeout_s
+        self.deadline = min(idle_until, self._complete_by)
 
     def _too_large(self) -> HttpError:
         limit = self._listener.max_body_bytes
@@ -166,11 +195,16 @@ class ServerConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A whole request."""
-        url = httptools.parse_url(self._url)
+        method = self._parser.get_method()
+        path, query = split_target(self._url)
+        if self._foreign_upgrade():
+            # The parser takes what follows for the other protocol, the body too.
+            self._offered = request_head(method, self._url, self._headers, without=b"upgrade")
+            return
         request = Request(
-            method=self._parser.get_method().decode(),
-            path=(url.path or b"/").decode("latin-1"),
-            query=(url.query or b"").decode("latin-1"),
+            method=method.decode(),
+            path=path,
+            query=query,
             headers=self._headers,
             body=self._body[0] if len(self._body) == 1 else b"".join(self._body),
             keep_alive=self._parser.should_keep_alive(),
@@ -211,7 +245,7 @@ class ServerConnection(asyncio.Protocol):
         """Hand the connection over; what the client has sent beyond the request."""
         self._upgraded = to
         self.deadline = float("inf")
-        return getattr(self, "_rest", b"")
+        return self._rest
 
     def close_if_idle(self) -> None:
         """End the connection unless a request is being received or answered."""
@@ -223,7 +257,8 @@ class ServerConnection(asyncio.Protocol):
         if self._drained:
             self._expire_writing()
         elif self._receiving:
-            self._refuse(408, "request_timeout", "request: not complete in time; send it faster")
+            message = "request: not complete in time; send it faster"
+            self._refuse(HttpError(408, "request_timeout", message))
         else:
             self.transport.close()
 
@@ -237,11 +272,13 @@ class ServerConnection(asyncio.Protocol):
             # Closing would wait for the client to take what is left.
             self.transport.abort()
 
-    def _refuse(self, status: int, code: str, message: str) -> None:
+    def _refuse(self, error: HttpError) -> None:
         """Answer what can't be read further, and close."""
         self._refused = True
         if self._task is None and not self.transport.is_closing():
-            body = error_body(status, code, message)
-            head = response_head(status, JSON, length=len(body), keep_alive=False)
+            body = error.body()
+            head = response_head(
+                error.status, JSON, length=len(body), headers=error.headers, keep_alive=False
+            )
             self.transport.write(head + body)
         self.transport.close()

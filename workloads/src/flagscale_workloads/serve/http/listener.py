@@ -22,6 +22,8 @@ class Listener:
     max_connections: int
     head_timeout_s: float = 10.0
     idle_timeout_s: float = 60.0
+    request_timeout_s: float = 600.0
+    """Longest time from a request's first byte to its last."""
     closing: bool = False
     connections: set["ServerConnection"] = field(default_factory=set)
 

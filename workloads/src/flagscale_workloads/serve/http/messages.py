@@ -1,10 +1,12 @@
 """Requests as they were received, and the bytes of responses."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
+
+import httptools
 
 Headers = tuple[tuple[bytes, bytes], ...]
 JSON: Final = b"application/json"
@@ -53,11 +55,41 @@ class HttpError(Exception):
         return error_body(self.status, self.code, self.message, self.param)
 
 
+def busy(status: int, code: str, what: str) -> HttpError:
+    """A refusal that time heals: 429 or 503, with Retry-After."""
+    headers = ((b"retry-after", b"1"),)
+    return HttpError(status, code, f"gateway: {what}; try again later", headers=headers)
+
+
+def split_target(target: bytes) -> tuple[str, str]:
+    """Path and query of a request's target. Raises HttpError 400."""
+    try:
+        url = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError as error:
+        shown = target[:100].decode("latin-1")
+        message = f"request: its target is no path or URL, got {shown!r}; correct it"
+        raise HttpError(400, "bad_request", message) from error
+    return (url.path or b"/").decode("latin-1"), (url.query or b"").decode("latin-1")
+
+
+def request_head(
+    method: bytes, target: bytes, headers: Mapping[bytes, bytes], *, without: bytes
+) -> bytes:
+    """The head of a received request without one of its headers."""
+    kept = (name + b": " + value for name, value in headers.items() if name != without)
+    return b"\r\n".join([method + b" " + target + b" HTTP/1.1", *kept]) + b"\r\n\r\n"
+
+
+def error_type(status: int) -> str:
+    """OpenAI's word for errors with this status."""
+    return _ERROR_TYPES.get(status, "server_error")
+
+
 def error_body(status: int, code: str, message: str, param: str | None = None) -> bytes:
     """OpenAI's error document."""
     error: dict[str, Any] = {
         "message": message,
-        "type": _ERROR_TYPES.get(status, "server_error"),
+        "type": error_type(status),
         "param": param,
         "code": code,
     }
