@@ -279,7 +279,8 @@ async def test_pod_security_restricted_admits_what_every_sample_becomes(
     async with operating(kubeconfig, cluster.namespace, tmp_path / "log", elect=False):
         for sample in samples:
             assert kubectl.apply(sample, cluster.namespace).returncode == 0
-        wait(lambda: len(cluster.children()) == 9, cluster.children)
+        # Two services of two Deployments and three Services; one has a disruption budget.
+        wait(lambda: len(cluster.children()) == 2 * 5 + 1, cluster.children)
 
     for component in ("full-engine", "full-gateway", "hub-model-engine"):
         body = cluster.get("deployments", component)
