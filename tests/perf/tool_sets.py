@@ -35,7 +35,7 @@ class ToolSet:
 
 def read_sets(folder: Path, half: Half, most: int) -> list[ToolSet]:
     """All sets of a folder, at most so many requests each."""
-    found = [one for one in sorted(folder.iterdir()) if (one / "corpus.jsonl").is_file()]
+    found = [one.parent for one in sorted(folder.glob("*/corpus.jsonl"))]
     if not found:
         msg = f"{folder}: no set there, want <set>/corpus.jsonl; give SETS=<folder>"
         raise FileNotFoundError(msg)

@@ -168,7 +168,10 @@ def main() -> int:
     CACHE.mkdir(parents=True, exist_ok=True)
     path = CACHE / "vectors.sqlite"
     store = VectorStore(path)
-    sets = read_sets(SETS, "test", QUERIES)
+    try:
+        sets = read_sets(SETS, "test", QUERIES)
+    except FileNotFoundError as error:
+        sys.exit(str(error))
     figures = {**evaluate(sets, store), **evaluate_pool(sets, store)}
     figures |= honesty(measured("test", SETS, ("dense", "static")))
     say(f"abstained: {figures['abstained_unanswerable_percent']:.0f} % of what no tool answers")

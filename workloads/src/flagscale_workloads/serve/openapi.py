@@ -5,6 +5,7 @@ from typing import Any, Final
 
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 _JSON: Final = "application/json"
+_METRICS: Final = "text/plain"
 _TEXT: Final = {"type": "string"}
 _TEXTS: Final = {"type": "array", "minItems": 1, "maxItems": 64, "items": _TEXT}
 _ONE_OR_MORE: Final = {"anyOf": [_TEXT, _TEXTS]}
@@ -45,6 +46,9 @@ def document(model: str, endpoints: Collection[str], *, keys: bool) -> dict[str,
     }
     paths["/v1/models"] = {"get": _page("List the model", keys=keys)}
     paths["/health"] = {"get": _page("Whether a replica is ready", keys=False)}
+    paths["/ready"] = {"get": _page("Whether requests are taken, to wait if need be", keys=False)}
+    paths["/openapi.json"] = {"get": _page("This document", keys=False)}
+    paths["/metrics"] = {"get": _page("Figures for Prometheus", keys=False, media=_METRICS)}
     schemas = {"Error": _error_schema()}
     components: dict[str, Any] = {"schemas": schemas}
     if keys:
@@ -81,8 +85,8 @@ def _call(path: str, model: str, *, keys: bool) -> dict[str, Any]:
     }
 
 
-def _page(summary: str, *, keys: bool) -> dict[str, Any]:
-    answer = {_JSON: {"schema": {"type": "object"}}}
+def _page(summary: str, *, keys: bool, media: str = _JSON) -> dict[str, Any]:
+    answer = {media: {"schema": {"type": "object"}} if media == _JSON else {}}
     return {
         "summary": summary,
         **_security(keys=keys),
