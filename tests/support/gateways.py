@@ -13,7 +13,7 @@ from flagscale_api.runtime.serve import ServeConfig
 from flagscale_workloads.backends.registry import adapter_of
 from flagscale_workloads.serve.replicas import Replica
 from flagscale_workloads.serve.service import ServeEngine
-from support.raw_http import RawClient
+from support.raw_http import Answer, RawClient
 from support.scripted_engine import ScriptedEngine
 
 CHAT = "/v1/chat/completions"
@@ -52,6 +52,15 @@ class RunningGateway:
         text = (await client.answer()).body.decode()
         await client.close()
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(start))
+
+
+async def ask(gateway: RunningGateway, body: Any = HELLO, path: str = CHAT, **head: str) -> Answer:
+    """The answer to a request on a connection of its own."""
+    client = await gateway.connect()
+    client.post(path, body, **head)
+    answer = await client.answer()
+    await client.close()
+    return answer
 
 
 @asynccontextmanager

@@ -151,7 +151,7 @@ def test_a_file_that_can_not_be_read_now_changes_nothing(tmp_path: Path) -> None
 async def test_a_gateway_whose_discovery_fails_does_not_go_on_without_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def fail(_: Discovery) -> None:
+    async def fail(_: Discovery, __: str) -> None:
         raise RuntimeError("a fault of its own")
 
     monkeypatch.setattr(Discovery, "addresses", fail)

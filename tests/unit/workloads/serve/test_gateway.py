@@ -1,21 +1,11 @@
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.gateways import CHAT, HELLO, RunningGateway, running_gateway
-from support.raw_http import Answer
+from support.gateways import CHAT, HELLO, ask, running_gateway
 from support.scripted_engine import EVENT, scripted_engine
-
-
-async def ask(gateway: RunningGateway, body: Any = HELLO, path: str = CHAT, **head: str) -> Answer:
-    client = await gateway.connect()
-    client.post(path, body, **head)
-    answer = await client.answer()
-    await client.close()
-    return answer
 
 
 async def test_an_answer_passes_and_only_tracing_headers_reach_the_engine() -> None:
@@ -185,49 +175,6 @@ async def test_paths_and_methods_that_do_not_exist_are_told() -> None:
     assert (health.status, health.headers["retry-after"]) == (503, "1")
 
 
-@pytest.fixture
-def keys(tmp_path: Path) -> dict[str, str]:
-    path = tmp_path / "keys.json"
-    path.write_text(
-        json.dumps({"keys": [{"name": "ann", "key": "secret-of-ann", "tokensPerMinute": 8}]})
-    )
-    return {"keysFile": str(path)}
-
-
-async def test_keys_are_asked_for_and_charged_with_what_was_used(keys: dict[str, str]) -> None:
-    ann = {"authorization": "Bearer secret-of-ann"}
-    async with scripted_engine() as engine, running_gateway(engine.port, auth=keys) as gateway:
-        nobody = await ask(gateway)
-        first = await ask(gateway, **ann)
-        second = await ask(gateway, **ann)
-        third = await ask(gateway, **ann)
-        used = await gateway.metric('flagscale_key_tokens_total{key="ann",model="sim"')
-
-    assert nobody.status == 401
-    assert first.headers["x-ratelimit-limit-tokens"] == "8"
-    assert (first.status, second.status, third.status) == (200, 200, 429)
-    assert int(third.headers["retry-after"]) >= 1
-    assert used == 10
-
-
-async def test_a_stream_that_its_client_leaves_is_charged(keys: dict[str, str]) -> None:
-    async with (
-        scripted_engine("endless") as engine,
-        running_gateway(engine.port, auth=keys) as gateway,
-    ):
-        client = await gateway.connect()
-        client.post(CHAT, HELLO | {"stream": True}, authorization="Bearer secret-of-ann")
-        await client.head()
-        await client.chunk()
-        await client.close()
-        async with asyncio.timeout(5):
-            await engine.gone.wait()
-        after = await ask(gateway, authorization="Bearer secret-of-ann")
-
-    # The prompt, as long as it is, is over the limit of 8.
-    assert after.status == 429
-
-
 async def test_a_full_gateway_says_when_to_come_back() -> None:
     busy = {"perReplicaConcurrency": 1, "queue": {"size": 1, "timeoutSeconds": 0.2}}
     async with (
@@ -284,22 +231,3 @@ async def test_a_removed_replica_leaves_no_series() -> None:
 
     assert before == 1
     assert b'replica="r0"' not in text
-
-
-async def test_every_series_has_model_and_revision(keys: dict[str, str]) -> None:
-    model = {"name": "sim", "revision": "r7", "path": "/tmp"}
-    async with (
-        scripted_engine("stream", "500") as engine,
-        running_gateway(engine.port, auth=keys, model=model) as gateway,
-    ):
-        for _ in range(2):
-            await ask(gateway, authorization="Bearer secret-of-ann")
-        client = await gateway.connect()
-        client.get("/metrics")
-        lines = (await client.answer()).body.decode().splitlines()
-        await client.close()
-
-    series = [line for line in lines if line.startswith("flagscale_")]
-    assert len({line.partition("{")[0] for line in series}) > 12
-    assert [line for line in series if 'model="sim",' not in line] == []
-    assert [line for line in series if 'revision="r7"' not in line] == []
