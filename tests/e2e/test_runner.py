@@ -95,11 +95,13 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
 }  # fmt: skip
 
 
+NO_GPU = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-gpu"},
+          "spec": {"hard": {"requests.nvidia.com/gpu": "0"}}}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def troubled(workspace: Workspace) -> None:
-    quota = {"spec": {"hard": {"requests.nvidia.com/gpu": "0"}}}
-    workspace.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-gpu"},
-                     **quota})  # fmt: skip
+    workspace.apply(NO_GPU)
     for name, (spec, _, _) in PROBLEMS.items():
         workspace.submit(name, **{**workspace.script(HUNGRY), **spec})
 
@@ -117,6 +119,9 @@ def test_an_injected_problem_is_explained(workspace: Workspace, troubled: None, 
     wait_until(explained, timeout_s=120, what=f"{cause}, after {found}")
     assert (found["healthy"], step in found["step"]) == (False, True)
     workspace.kubectl("delete", "trainjob", name)
+    if cause == "QuotaExceeded":
+        # The namespace is shared with tests that wait for a GPU without one.
+        workspace.kubectl("delete", "resourcequota", "no-gpu")
 
 
 @pytest.fixture(scope="module")
