@@ -1,3 +1,5 @@
+import pytest
+
 from flagscale_workloads.agent import Filter, StaticEncoder, Tool, ToolMatcher
 from flagscale_workloads.agent.tool_match.categories import Category
 
@@ -43,3 +45,42 @@ def test_categories_are_assigned_renamed_and_merged() -> None:
 
 def test_without_vectors_nothing_is_learned() -> None:
     assert ToolMatcher([*LABELLED, STRAY], encoders={}).learn_categories() == {}
+
+
+def test_a_removed_category_is_gone_also_where_it_is_the_tools_own() -> None:
+    matcher = ToolMatcher([*LABELLED, STRAY], encoders={})
+    matcher.assign_category([STRAY.key], "files")
+    assert matcher.remove_category("files") == 3
+    assert matcher.categories() == (Category("weather", 2, 0),)
+    where = Filter(categories=frozenset({"files"}))
+    assert matcher.match_tools("read a file", where=where, min_confidence=0).hits == ()
+
+    matcher.update(upsert=LABELLED)
+    assert matcher.categories() == (Category("weather", 2, 0),)
+    matcher.assign_category([LABELLED[0].key], "")
+    assert matcher.category(LABELLED[0].key) == "files"
+
+
+def test_an_unknown_category_moves_nothing() -> None:
+    matcher = ToolMatcher([*LABELLED, STRAY], encoders={})
+    before = matcher.generation
+    assert matcher.remove_category("") == matcher.remove_category("none") == 0
+    assert matcher.rename_category("", "files") == 0
+    assert matcher.generation == before
+
+
+def test_a_name_is_cleaned_like_that_of_a_tool() -> None:
+    matcher = ToolMatcher([*LABELLED, STRAY], encoders={})
+    matcher.assign_category([STRAY.key], " fi\u200bles\n")
+    assert matcher.category(STRAY.key) == Tool.create("x", category=" fi\u200bles\n").category
+
+
+@pytest.mark.parametrize("name", ["\n\u200b", "x" * 257])
+def test_a_name_without_bounds_is_refused(name: str) -> None:
+    matcher = ToolMatcher([*LABELLED, STRAY], encoders={})
+    before = matcher.categories()
+    with pytest.raises(ValueError, match="category: must be 1 to 256 characters, got "):
+        matcher.assign_category([STRAY.key], name)
+    with pytest.raises(ValueError, match="category: must be 1 to 256 characters, got "):
+        matcher.rename_category("files", name)
+    assert matcher.categories() == before

@@ -8,6 +8,7 @@ import numpy as np
 
 from flagscale_workloads.agent.tool_match.segment import Row
 from flagscale_workloads.agent.tool_match.snapshot import Snapshot
+from flagscale_workloads.agent.tool_match.tool import NAME_CHARACTERS, clean
 from flagscale_workloads.agent.tool_match.views import unit
 
 TOOLS_OF_A_CATEGORY = 2
@@ -30,6 +31,27 @@ def summarize(snapshot: Snapshot) -> tuple[Category, ...]:
     every = Counter(row.category for row in rows)
     learned = Counter(row.category for row in rows if row.category != row.tool.category)
     return tuple(Category(name, every[name], learned[name]) for name in sorted(every))
+
+
+def category_name(text: str) -> str:
+    """A name as tools carry it: cleaned like theirs, so that filters meet it.
+
+    Raises:
+        ValueError: empty once cleaned, or too long.
+    """
+    name = clean(text, NAME_CHARACTERS + 1)
+    if not 1 <= len(name) <= NAME_CHARACTERS:
+        msg = (
+            f"category: must be 1 to {NAME_CHARACTERS} characters, got {len(name)}; "
+            "give a short name"
+        )
+        raise ValueError(msg)
+    return name
+
+
+def members(snapshot: Snapshot, name: str) -> list[str]:
+    """Keys of the tools of a category; none where the name is empty."""
+    return [row.tool.key for row in snapshot.rows() if name and row.category == name]
 
 
 def learn(snapshot: Snapshot, min_similarity: float) -> Mapping[str, str]:

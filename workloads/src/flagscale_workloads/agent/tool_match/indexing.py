@@ -54,10 +54,10 @@ class Indexer:
         embedded = self._embedded([row.tool for row in rows], ())
         return [replace(row, embedded=own) for row, own in zip(rows, embedded, strict=True)]
 
-    def relabel(self, labels: Mapping[str, str], snapshot: Snapshot) -> list[Row]:
-        """Rows whose category becomes another one; empty: the tool's own."""
+    def relabel(self, labels: Mapping[str, str | None], snapshot: Snapshot) -> list[Row]:
+        """Rows whose category becomes another one; empty: none at all, None: the tool's own."""
         rows = [(row, label) for key, label in labels.items() if (row := snapshot.get(key))]
-        changed = [(row, label or row.tool.category) for row, label in rows]
+        changed = [(row, row.tool.category if label is None else label) for row, label in rows]
         return [replace(row, category=label) for row, label in changed if row.category != label]
 
     def _embedded(self, tools: Sequence[Tool], defer: Collection[str]) -> list[dict[str, Embedded]]:

@@ -1,13 +1,19 @@
 """The public door: tools in, the few that answer a request out."""
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 
 from flagscale_workloads.agent.tool_match.answer import Hit, Matches
 from flagscale_workloads.agent.tool_match.arms import Arm
-from flagscale_workloads.agent.tool_match.categories import Category, learn, summarize
+from flagscale_workloads.agent.tool_match.categories import (
+    Category,
+    category_name,
+    learn,
+    members,
+    summarize,
+)
 from flagscale_workloads.agent.tool_match.confidence import ABSTAIN_BELOW
 from flagscale_workloads.agent.tool_match.encoders import Encoder, MiniLmEncoder, StaticEncoder
 from flagscale_workloads.agent.tool_match.filters import Filter
@@ -204,25 +210,40 @@ class ToolMatcher:
 
         `min_similarity` is a cosine; what is farther from all stays without.
         """
-        return self._relabel(learn(self._snapshot, min_similarity))
+        learned = learn(self._snapshot, min_similarity)
+        return self._relabel(lambda _: learned)
 
     def assign_category(self, keys: Sequence[str], category: str) -> None:
-        """Put tools into a category, whatever their own says; empty: back to their own."""
-        self._relabel(dict.fromkeys(keys, category))
+        """Put tools into a category, whatever their own says; empty: back to their own.
+
+        Raises:
+            ValueError: the name is too long, or nothing but control characters.
+        """
+        label = category_name(category) if category else None
+        self._relabel(lambda _: dict.fromkeys(keys, label))
 
     def rename_category(self, old: str, new: str) -> int:
-        """Rename a category, or merge it into an existing one; returns how many tools moved."""
-        rows = [row for row in self._snapshot.rows() if row.category == old]
-        return len(self._relabel({row.tool.key: new for row in rows}))
+        """Rename a category, or merge it into an existing one; returns how many tools moved.
+
+        Raises:
+            ValueError: the new name is empty or too long.
+        """
+        label = category_name(new)
+        return len(self._relabel(lambda now: dict.fromkeys(members(now, old), label)))
+
+    def remove_category(self, name: str) -> int:
+        """Leave its tools without a category, also where it is their own; returns how many."""
+        return len(self._relabel(lambda now: dict.fromkeys(members(now, name), "")))
 
     def close(self) -> None:
         """Stop the arms' threads."""
         for arm in self._arms.values():
             arm.close()
 
-    def _relabel(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+    def _relabel(self, choose: Callable[[Snapshot], Mapping[str, str | None]]) -> Mapping[str, str]:
         with self._writing:
-            rows = self._indexer.relabel(labels, self._snapshot)
+            # Chosen under the lock: a tool that joins a category meanwhile is not left behind.
+            rows = self._indexer.relabel(choose(self._snapshot), self._snapshot)
             if rows:
                 self._snapshot = self._snapshot.changed(rows, ())
             return {row.tool.key: row.category for row in rows}
