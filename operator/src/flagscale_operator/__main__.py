@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import uuid
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from flagscale_operator.controller.lease import LeaderElection, LeadershipLost
 from flagscale_operator.edge.operate import Health, operate
+from flagscale_operator.edge.relisting import relisting
 from flagscale_operator.errors import FlagScaleError
 from flagscale_operator.kube.budget import RequestBudget
 from flagscale_operator.kube.connection import load_connection
@@ -42,8 +44,9 @@ async def run_operator(settings: Settings) -> None:
     )
 
     async def work() -> None:
-        await operate(
-            settings=settings, connection=connection, kube=kube, metrics=metrics, health=health
+        once = partial(operate, settings=settings, connection=connection, kube=kube)
+        await relisting(
+            partial(once, metrics=metrics, health=health), before_again=lambda: _end_on_signals(job)
         )
 
     election = LeaderElection(
@@ -54,8 +57,7 @@ async def run_operator(settings: Settings) -> None:
         on_change=lambda holds: metrics.leading(LEASE_NAME, holds=holds),
     )
     job = asyncio.create_task(election.run_as_leader(work) if settings.leader_elect else work())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, job.cancel)
+    _end_on_signals(job)
     try:
         async with serve_telemetry(
             registry,
@@ -69,6 +71,12 @@ async def run_operator(settings: Settings) -> None:
         _log.info("stopped")
     finally:
         await kube.close()
+
+
+def _end_on_signals(job: "asyncio.Task[None]") -> None:
+    """Needed anew after each end of Kopf, whose own handlers nobody hears from then on."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, job.cancel)
 
 
 def main() -> int:

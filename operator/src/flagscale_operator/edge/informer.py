@@ -8,6 +8,7 @@ import kopf
 
 from flagscale_api import keys
 from flagscale_operator.controller.view import SERVING_CHILDREN
+from flagscale_operator.edge.relisting import watched
 from flagscale_operator.edge.watch import SELECTOR
 from flagscale_operator.kube.kinds import POD, PYTORCH_JOB
 from flagscale_operator.settings import Settings
@@ -56,13 +57,17 @@ async def run_informer(
     ready: asyncio.Event,
     stop: asyncio.Event,
 ) -> None:
-    """Watch until `stop`; `ready` is set once every kind was listed."""
+    """Watch until `stop`; `ready` is set once every kind was listed.
+
+    Raises:
+        WatchedKindGoneError: a kind was taken away in mid-watch.
+    """
 
     async def connect(**_: Any) -> kopf.ConnectionInfo:
         return login()
 
     kopf.on.login(registry=registry)(connect)
-    await kopf.operator(
+    informer = kopf.operator(
         registry=registry,
         settings=informer_settings(),
         clusterwide=not settings.watch_namespaces,
@@ -73,3 +78,4 @@ async def run_informer(
         ready_flag=ready,
         stop_flag=stop,
     )
+    await watched(informer)
