@@ -1,5 +1,6 @@
 """What every resource of the group shares: the model base, CEL rules, metadata, conditions."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Self
@@ -31,11 +32,13 @@ NAMES_OF_PODS: Final = (
     CelRule(
         "self.metadata.name.size() <= 45",
         "metadata.name: must be at most 45 characters, so that its pods' names fit into 63",
+        holds=lambda name: len(name) <= 45,
     ),
     CelRule(
         "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
         "metadata.name: must be a DNS-1035 label: lower-case letters, digits and '-', "
         "beginning with a letter",
+        holds=lambda name: re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", name) is not None,
     ),
 )
 

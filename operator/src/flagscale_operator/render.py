@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from flagscale_operator.contexts import serving_context, training_context
+from flagscale_operator.documents import read_documents
 from flagscale_operator.errors import InvalidSpecError
 from flagscale_operator.kinds.agent_tool_source.render import render_tools
 from flagscale_operator.kinds.agent_tool_source.view import offer_of, parse_agent_tool_source
@@ -100,18 +101,6 @@ def _serving(
     if isinstance(source, NoSource):
         raise InvalidSpecError(source.message, source.reason)
     return [manifest for _, manifest in render_children(service, source, context)]
-
-
-def read_documents(text: str) -> list[Manifest]:
-    """The objects of a YAML file; raises InvalidSpecError for what can't be one."""
-    documents = [d for d in yaml.safe_load_all(text) if d]
-    for number, document in enumerate(documents, start=1):
-        metadata = document.get("metadata") if isinstance(document, dict) else None
-        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            got = f"{document!r:.80}"
-            msg = f"document {number}: no Kubernetes object, got {got}; give it metadata.name"
-            raise InvalidSpecError(msg)
-    return documents
 
 
 def run_render(file: Path, settings: Settings) -> int:

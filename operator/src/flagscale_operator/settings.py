@@ -92,4 +92,5 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}, got {e['input']!r}"
             for e in error.errors()
         )
-        raise InvalidSpecError(wrong) from error
+        remedy = "correct the variable, or the chart's value that it comes from"
+        raise InvalidSpecError(f"{wrong}; {remedy}") from error

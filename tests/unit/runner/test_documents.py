@@ -35,6 +35,8 @@ def test_every_sample_is_valid(sample: Path) -> None:
         ("job", "replicas: 0", "spec.replicas: .* got 0"),
         ("job", "replica: 2", "spec.replica: Extra inputs are not permitted, got 2"),
         ("Job_1", "replicas: 1", "is no DNS label, got 'Job_1'"),
+        ("1job", "replicas: 1", "must be a DNS-1035 label.*, got '1job'"),
+        ("j" * 46, "replicas: 1", "at most 45 characters.*; choose another"),
     ],
 )
 def test_a_mistake_names_field_and_value(tmp_path: Path, name: str, field: str, said: str) -> None:

@@ -8,20 +8,17 @@ from typing import Final
 import yaml
 
 from flagscale_api import keys
-from flagscale_api.meta import ApiModel
-from flagscale_api.v1alpha1.agent_tool import AgentToolSpec
-from flagscale_api.v1alpha1.agent_tool_source import AgentToolSourceSpec
-from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
-from flagscale_api.v1alpha1.train_job import TrainJobSpec
+from flagscale_api.meta import ResourceKind
+from flagscale_api.v1alpha1.agent_tool_source import AGENT_TOOL_SOURCE
+from flagscale_api.v1alpha1.agent_tool_status import AGENT_TOOL
+from flagscale_api.v1alpha1.inference_service_status import INFERENCE_SERVICE
+from flagscale_api.v1alpha1.train_job_status import TRAIN_JOB
 from flagscale_operator.errors import InvalidSpecError
 from flagscale_operator.kinds.spec import parse_spec
 from flagscale_runner.base import KINDS, Manifest, RunnerError, Target
 
-SPECS: Final[dict[str, type[ApiModel]]] = {
-    "TrainJob": TrainJobSpec,
-    "InferenceService": InferenceServiceSpec,
-    "AgentTool": AgentToolSpec,
-    "AgentToolSource": AgentToolSourceSpec,
+RESOURCES: Final[dict[str, ResourceKind]] = {
+    kind.kind: kind for kind in (TRAIN_JOB, INFERENCE_SERVICE, AGENT_TOOL, AGENT_TOOL_SOURCE)
 }
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _TOP_LEVEL: Final = {"apiVersion", "kind", "metadata", "spec", "status"}
@@ -44,9 +41,9 @@ def read_documents(path: Path) -> list[Manifest]:
 def validated(body: Manifest) -> Target:
     """The resource that a document is; RunnerError with every mistake in it."""
     kind, version = body.get("kind"), body.get("apiVersion")
-    model = SPECS.get(str(kind)) if version == keys.API_VERSION else None
-    if model is None:
-        wanted = f"{keys.API_VERSION} with {' or '.join(SPECS)}"
+    known = RESOURCES.get(str(kind)) if version == keys.API_VERSION else None
+    if known is None:
+        wanted = f"{keys.API_VERSION} with {' or '.join(RESOURCES)}"
         raise RunnerError(f"kind: is not ours, got {version} {kind}; use {wanted}")
     metadata = body.get("metadata") or {}
     target = Target(str(kind), metadata.get("namespace") or "default", str(metadata.get("name")))
@@ -55,10 +52,13 @@ def validated(body: Manifest) -> Target:
             raise RunnerError(
                 f"metadata: is no DNS label, got {part!r}; use a-z, 0-9 and '-', at most 63"
             )
+    for rule in known.name_rules:
+        if rule.holds and not rule.holds(target.name):
+            raise RunnerError(f"{rule.message}, got {target.name!r}; choose another")
     if unknown := sorted(set(body) - _TOP_LEVEL):
         raise RunnerError(f"{target}: unknown, got {', '.join(unknown)}; it belongs into spec")
     try:
-        parse_spec(model, body, unknown="forbid")
+        parse_spec(known.spec_model, body, unknown="forbid")
     except InvalidSpecError as error:
         raise RunnerError(f"{target}: {error}") from error
     return target

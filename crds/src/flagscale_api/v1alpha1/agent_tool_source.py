@@ -168,6 +168,7 @@ AGENT_TOOL_SOURCE: Final = ResourceKind(
         CelRule(
             "self.metadata.name.size() <= 63",
             "metadata.name: must be at most 63 characters, as its AgentTools are labelled with it",
+            holds=lambda name: len(name) <= 63,
         ),
     ),
 )

@@ -4,10 +4,11 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from flagscale_api.meta import ApiModel
+from flagscale_api.meta import ApiModel, StatusModel
 from flagscale_operator.errors import InvalidSpecError
 
 Spec = TypeVar("Spec", bound=ApiModel)
+Status = TypeVar("Status", bound=StatusModel)
 
 
 def parse_spec(
@@ -22,6 +23,19 @@ def parse_spec(
         return model.model_validate(body.get("spec") or {}, extra=unknown)
     except ValidationError as error:
         raise InvalidSpecError("; ".join(sentences(error))) from error
+
+
+def read_status(model: type[Status], body: dict[str, Any]) -> Status:
+    """The status of an object, but for fields that can't be read: they are observed anew.
+
+    Another version of the operator, or somebody with rights to it, may have written them.
+    """
+    told = body.get("status") or {}
+    try:
+        return model.model_validate(told)
+    except ValidationError as error:
+        damaged = {mistake["loc"][0] for mistake in error.errors(include_url=False)}
+        return model.model_validate({k: v for k, v in told.items() if k not in damaged})
 
 
 def sentences(error: ValidationError) -> list[str]:

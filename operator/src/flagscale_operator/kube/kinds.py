@@ -1,6 +1,7 @@
 """Kinds the operator touches and what it may do to them: the source of the chart's RBAC."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
 from flagscale_api import keys
@@ -96,6 +97,10 @@ class Rule:
 LEASE_NAME: Final = "flagscale-operator"
 PROGRESS_SECRET_NAME: Final = "flagscale-progress-tls"  # noqa: S105 - a name, no secret
 PROGRESS_SERVICE_NAME: Final = "flagscale-progress"
+PROGRESS_SLICE_NAMES: Final = MappingProxyType(
+    {version: f"{PROGRESS_SERVICE_NAME}-ipv{version}" for version in (4, 6)}
+)
+"""The EndpointSlice of each version of IP."""
 METRICS_API_SERVICE_NAME: Final = "v1beta1.external.metrics.k8s.io"
 
 RULES: Final = (
@@ -208,10 +213,12 @@ RULES: Final = (
         resource_names=(PROGRESS_SECRET_NAME,),
         why="certificate of the progress server",
     ),
+    Rule(ENDPOINT_SLICE, ("create",), scope="release", why="progress posts go to the leader"),
     Rule(
         ENDPOINT_SLICE,
-        ("create", "patch", "delete"),
+        ("patch", "delete"),
         scope="release",
+        resource_names=tuple(PROGRESS_SLICE_NAMES.values()),
         why="progress posts go to the leader",
     ),
 )

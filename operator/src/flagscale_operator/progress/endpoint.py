@@ -4,7 +4,11 @@ import ipaddress
 
 from flagscale_api import keys
 from flagscale_operator.kube.client import Kube
-from flagscale_operator.kube.kinds import ENDPOINT_SLICE, PROGRESS_SERVICE_NAME
+from flagscale_operator.kube.kinds import (
+    ENDPOINT_SLICE,
+    PROGRESS_SERVICE_NAME,
+    PROGRESS_SLICE_NAMES,
+)
 
 PORT_NAME = "progress"
 
@@ -26,7 +30,7 @@ async def publish_endpoint(
             "apiVersion": ENDPOINT_SLICE.api_version,
             "kind": ENDPOINT_SLICE.kind,
             "metadata": {
-                "name": _slice_name(ip.version),
+                "name": PROGRESS_SLICE_NAMES[ip.version],
                 "namespace": namespace,
                 "labels": {
                     "kubernetes.io/service-name": PROGRESS_SERVICE_NAME,
@@ -40,8 +44,4 @@ async def publish_endpoint(
         },
         force=True,
     )
-    await kube.delete(ENDPOINT_SLICE, namespace, _slice_name(10 - ip.version))
-
-
-def _slice_name(version: int) -> str:
-    return f"{PROGRESS_SERVICE_NAME}-ipv{version}"
+    await kube.delete(ENDPOINT_SLICE, namespace, PROGRESS_SLICE_NAMES[10 - ip.version])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from flagscale_operator.kinds.inference_service.facts import Observed
+from flagscale_operator.kinds.inference_service.failures import load_failure
 from support.inference_services import ended, engine_pod, gateway_pod, ready, serving, step
 
 
@@ -18,6 +19,20 @@ def unsettled(seen: Observed, name: str = "svc-engine", **status: Any) -> Observ
     body = seen.stored[key]
     changed = {**body, "status": {**body["status"], "readyReplicas": 0, **status}}
     return replace(seen, stored={**seen.stored, key: changed})
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("model.path: none, got /m; correct it", "got /m; correct spec.model or spec.engine"),
+        ("engine.device: no GPU, got cuda; use cpu", "got cuda; use cpu"),
+        ("model.path: none", "model.path: none; correct spec.model or spec.engine"),
+    ],
+)
+def test_a_wrong_configuration_has_one_next_step(said: str, told: str) -> None:
+    message = load_failure(ended(1, f"[serve] x\nserve: {said}"), "pod").message
+    assert message.endswith(told)
+    assert message.count("; ") == 1
 
 
 CONFIG_ERROR = "[serve] x\nserve: model.path: does not exist, got /models/c/f; correct it"

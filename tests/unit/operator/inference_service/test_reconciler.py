@@ -80,6 +80,25 @@ async def test_the_second_run_asks_for_nothing() -> None:
     assert world.kube.verbs() == []
 
 
+async def test_a_damaged_field_of_status_is_written_anew_and_the_others_are_kept() -> None:
+    world = World(FakeKube())
+    world.write()
+    await world.run()
+    stored = world.kube.peek(INFERENCE_SERVICE, "ns", "svc") or {}
+    failure = {"reason": "Killed", "message": "m", "exitCode": 137, "pod": "p"}
+    model = {**stored["status"]["model"], "lastFailure": failure}
+    damage = {"phase": "Sideways", "replicas": {"ready": "x"}, "model": model}
+    damaged = {**stored, "status": {**stored["status"], **damage}}
+    world.view.keep(INFERENCE_SERVICE, world.kube.put(INFERENCE_SERVICE, damaged))
+
+    await world.run()
+
+    status = (world.kube.peek(INFERENCE_SERVICE, "ns", "svc") or {})["status"]
+    assert status["phase"] == "Pending"
+    assert status["replicas"]["summary"] == "0/1"
+    assert status["model"]["lastFailure"] == failure
+
+
 async def test_what_an_admission_webhook_changes_is_not_applied_for_ever() -> None:
     class Mirroring(FakeKube):
         async def apply(self, kind: KubeKind, manifest: Manifest, *, force: bool) -> Manifest:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from flagscale_api.runtime.serve import DiscoverySpec
-from flagscale_workloads.serve.discovery import Discovery, FileDiscovery
+from flagscale_workloads.serve.discovery import EARLY_FROM, Discovery, FileDiscovery
 from flagscale_workloads.serve.replicas import ReplicaSet
 from support.gateways import CHAT, HELLO, running_gateway
 from support.scripted_engine import scripted_engine
@@ -84,6 +84,20 @@ async def test_who_starts_is_known_before_it_is_ready_and_who_ends_is_left_at_on
         seen.append(found_by(discovery))
 
     assert seen == [{"10.0.0.1"}, {"10.0.0.1", "10.0.0.2"}, {"10.0.0.2"}, set()]
+
+
+async def test_nobody_asks_for_who_starts_before_there_can_be_an_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = Names(monkeypatch, engines=set(), pending=set())
+    discovery = Discovery(ReplicaSet(), "engines", 80, "pending", interval_s=0)
+    with pytest.raises(EnoughError):
+        await discovery.run()
+
+    first = names.asked.index("pending")
+    assert names.asked[:first] == ["engines"] * (EARLY_FROM + 1)
+    # From then on in each round, as nobody is ready.
+    assert names.asked[first:][:4] == ["pending", "engines"] * 2
 
 
 async def test_while_others_serve_who_starts_is_seldom_looked_for(

@@ -119,3 +119,24 @@ async def test_a_replica_that_left_is_forgotten_once_its_requests_have_ended(
     await asked
     replicas.expire(asyncio.get_running_loop().time())
     assert replicas.leaving == set()
+
+
+async def test_who_is_added_is_asked_before_the_next_round(
+    engine: tuple[Engine, Replica, ReplicaSet],
+) -> None:
+    _, replica, known = engine
+    replicas, heard = ReplicaSet(), asyncio.Event()
+    replicas.on_change.append(heard.set)
+    rounds = prober(replicas)
+    rounds.interval_s = 3600
+    task = asyncio.create_task(rounds.run())
+    await asyncio.sleep(0)
+
+    replicas.add(replica)
+    async with asyncio.timeout(10):
+        while not replica.ready:
+            heard.clear()
+            await heard.wait()
+    task.cancel()
+
+    assert [r.ready for r in known] == [True]

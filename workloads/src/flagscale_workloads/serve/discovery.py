@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 INTERVAL_S: Final = 1.0
 EARLY_EVERY: Final = 5
 """Rounds between two looks for replicas that start, while others serve."""
+EARLY_FROM: Final = 2
+"""Rounds before the first of them, in which a pod that starts beside this one gets its address."""
 
 
 @dataclass(slots=True)
@@ -27,6 +29,10 @@ class Discovery:
     A DNS server remembers for seconds who was ready, and that nobody was. So replicas are taken in
     by `early_host` while they start, and a probe finds them ready in the second in which they are.
     They leave by `host`, which forgets those that are about to end while they still serve.
+
+    Who asks for `early_host` before it has any address has an empty answer for as long as the
+    server remembers it, 5 to 30 s. So a gateway that starts at the same time as its engines looks
+    for ready ones only, at first.
     """
 
     replicas: ReplicaSet
@@ -43,7 +49,8 @@ class Discovery:
         """Look the names up until cancelled."""
         for turn in itertools.count():
             nobody = not any(replica.ready for replica in self.replicas)
-            await self.look(early=nobody or turn % EARLY_EVERY == 0)
+            early = turn >= EARLY_FROM and (nobody or turn % EARLY_EVERY == 0)
+            await self.look(early=early)
             await asyncio.sleep(self.interval_s)
 
     async def look(self, *, early: bool) -> None:

@@ -1,8 +1,9 @@
 """Watching replicas: a probe each interval, and connections that were silent for too long."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,17 +35,33 @@ class Prober:
     _failed: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Probe until cancelled."""
+        """Probe until cancelled; who is added between two rounds is asked at once."""
+        added = asyncio.Event()
+        self.replicas.on_add.append(added.set)
+        loop = asyncio.get_running_loop()
         while True:
+            added.clear()
             await self.probe_all()
-            await asyncio.sleep(self.interval_s)
+            ends = loop.time() + self.interval_s
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    async with asyncio.timeout_at(ends):
+                        await added.wait()
+                    added.clear()
+                    await self._probe([r for r in self.replicas if self._is_new(r)])
+
+    def _is_new(self, replica: Replica) -> bool:
+        return not replica.ready and replica.name not in self._failed
+
+    async def _probe(self, replicas: Sequence[Replica]) -> None:
+        results = await asyncio.gather(*(self._status(replica) for replica in replicas))
+        for replica, status in zip(replicas, results, strict=True):
+            self._judge(replica, status)
 
     async def probe_all(self) -> None:
         """One round, all replicas at the same time."""
         replicas = [*self.replicas, *self.replicas.leaving]
-        results = await asyncio.gather(*(self._status(replica) for replica in replicas))
-        for replica, status in zip(replicas, results, strict=True):
-            self._judge(replica, status)
+        await self._probe(replicas)
         names = {replica.name for replica in replicas}
         self._failed = {name: count for name, count in self._failed.items() if name in names}
 

@@ -58,6 +58,7 @@ class ReplicaSet:
     """All replicas of the served model; `on_change` is called when more may be available."""
 
     on_change: list[Callable[[], None]] = field(default_factory=list)
+    on_add: list[Callable[[], None]] = field(default_factory=list)
     on_remove: list[Callable[[str], None]] = field(default_factory=list)
     leaving: set[Replica] = field(default_factory=set)
     """Removed ones whose running requests have not ended."""
@@ -77,6 +78,8 @@ class ReplicaSet:
         """A replica that gets requests once a probe has found it healthy."""
         self._replicas[replica.name] = replica
         self.changed()
+        for told in self.on_add:
+            told()
 
     def remove(self, name: str) -> None:
         """Forget a replica; its running requests end as they end."""

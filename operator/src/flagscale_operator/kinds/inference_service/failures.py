@@ -13,6 +13,8 @@ MESSAGE_LIMIT: Final = 1000
 _OWN_WORDS: Final = "serve: "
 _SPENT: Final = "processes.restarts: spent"
 _OTHER_MODEL: Final = f"{_OWN_WORDS}model.digest: "
+_NO_HELP: Final = "correct it"
+"""What the program says of a field that the file of a pod has, and a user has never seen."""
 _NEXT_STEP: Final = {
     "OutOfMemory": "raise spec.resources.limits.memory, or lower spec.engine.contextLength",
     "ConfigError": "correct spec.model or spec.engine",
@@ -37,11 +39,21 @@ def load_failure(failure: Termination, pod: str) -> LoadFailure:
     reason = _reason(failure)
     return LoadFailure(
         reason=reason,
-        message=f"{_words(failure)}; {_NEXT_STEP[reason]}",
+        message=_with_next_step(_words(failure), reason),
         exit_code=failure.exit_code,
         pod=pod,
         time=format_time(failure.finished_at) if failure.finished_at else None,
     )
+
+
+def _with_next_step(words: str, reason: str) -> str:
+    """One next step: of a configuration the program's own, which is about the very field."""
+    if reason != "ConfigError":
+        return f"{words}; {_NEXT_STEP[reason]}"
+    told, _, remedy = words.rpartition("; ")
+    if told and remedy != _NO_HELP:
+        return words
+    return f"{told or words}; {_NEXT_STEP[reason]}"
 
 
 def _reason(failure: Termination) -> str:

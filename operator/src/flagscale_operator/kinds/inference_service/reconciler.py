@@ -25,6 +25,7 @@ from flagscale_operator.kinds.inference_service.view import (
 )
 from flagscale_operator.kinds.ownership import is_owned
 from flagscale_operator.kinds.reporting import Recorder, Reporter
+from flagscale_operator.kinds.spec import read_status
 from flagscale_operator.kube.client import Kube
 from flagscale_operator.kube.kinds import INFERENCE_SERVICE
 
@@ -122,7 +123,7 @@ class InferenceServiceReconciler:
         )
 
     async def _block(self, body: Manifest, reason: str, message: str) -> None:
-        before = InferenceServiceStatus.model_validate(body.get("status") or {})
+        before = read_status(InferenceServiceStatus, body)
         status = blocked_status(
             before,
             generation=body["metadata"].get("generation", 1),

@@ -6,7 +6,7 @@ from typing import Any
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 from flagscale_api.v1alpha1.inference_service_status import InferenceServiceStatus
 from flagscale_operator.errors import InvalidSpecError
-from flagscale_operator.kinds.spec import parse_spec
+from flagscale_operator.kinds.spec import parse_spec, read_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def parse_inference_service(body: dict[str, Any]) -> ServiceView:
     """An InferenceService as the API server has it; raises InvalidSpecError."""
     metadata = body["metadata"]
     spec = parse_spec(InferenceServiceSpec, body)
-    status = InferenceServiceStatus.model_validate(body.get("status") or {})
+    status = read_status(InferenceServiceStatus, body)
     if status.runtime not in (None, spec.effective_runtime):
         raise InvalidSpecError(
             f"spec.runtime: can't be changed, got {spec.effective_runtime} where {status.runtime} "

@@ -40,6 +40,26 @@ def test_more_replicas_are_more_workers_at_once() -> None:
     assert group["scaleStrategy"] == {"workersToDelete": []}
 
 
+def test_a_worker_group_that_somebody_adds_is_left_alone() -> None:
+    body = cluster(1)
+    body["spec"]["workerGroupSpecs"].insert(0, {"groupName": "theirs", "replicas": 7})
+
+    scaled = scale_cluster(body, [], 2, drained_s=DRAINED_S, now=at(0)).cluster
+
+    assert scaled is not None
+    groups = {g["groupName"]: g["replicas"] for g in scaled["spec"]["workerGroupSpecs"]}
+    assert groups == {"theirs": 7, "engine": 2}
+
+
+def test_a_cluster_whose_engines_somebody_has_removed_is_not_scaled() -> None:
+    body = cluster(1)
+    body["spec"]["workerGroupSpecs"] = []
+
+    scaled = scale_cluster(body, [], 2, drained_s=DRAINED_S, now=at(0))
+
+    assert (scaled.cluster, scaled.wait_s) == (None, None)
+
+
 def test_as_many_as_wanted_is_no_write() -> None:
     scaled = scale_cluster(cluster(2), [worker("r"), worker("r", 1)], 2, drained_s=1, now=at(0))
     assert (scaled.cluster, scaled.wait_s) == (None, None)

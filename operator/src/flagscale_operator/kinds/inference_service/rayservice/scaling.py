@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from flagscale_operator.kinds.inference_service.facts import ServingPod
+from flagscale_operator.kinds.inference_service.rayservice.render import GROUP_NAME
 
 Manifest = Mapping[str, Any]
 
@@ -31,7 +32,9 @@ def scale_cluster(
     A pod may go when it has not been ready for `drained_s` seconds, the longest that Serve lets the
     replica in it end, while as many others as wanted are ready.
     """
-    (group,) = body["spec"]["workerGroupSpecs"]
+    group = _engines_of(body)
+    if group is None:
+        return Scaling()  # somebody has changed it; KubeRay makes no such cluster of ours
     present = group.get("replicas", 0)
     if present == wanted:
         return Scaling()
@@ -48,11 +51,16 @@ def scale_cluster(
     return Scaling(_resized(body, wanted, [p.name for p in idle[:surplus]]))
 
 
+def _engines_of(cluster: Manifest) -> dict[str, Any] | None:
+    groups: Sequence[dict[str, Any]] = (cluster.get("spec") or {}).get("workerGroupSpecs") or ()
+    return next((group for group in groups if group.get("groupName") == GROUP_NAME), None)
+
+
 def _resized(body: Manifest, wanted: int, leaving: Sequence[str]) -> dict[str, Any]:
     """The whole object, to be replaced under its resourceVersion."""
     cluster = deepcopy(dict(body))
     cluster.pop("status", None)
-    (group,) = cluster["spec"]["workerGroupSpecs"]
+    group = _engines_of(cluster) or {}
     group.update(dict.fromkeys(("replicas", "minReplicas", "maxReplicas"), wanted))
     group["scaleStrategy"] = {"workersToDelete": list(leaving)}
     return cluster
