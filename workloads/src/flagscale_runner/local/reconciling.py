@@ -48,6 +48,16 @@ class IndexHere:
         return Indexed(replicas=1, having=1)
 
 
+def _recorder(kube: FolderKube, metrics: Metrics, clock: Callable[[], datetime]) -> EventRecorder:
+    return EventRecorder(
+        kube,
+        component="flagscale-local",
+        instance=str(os.getpid()),
+        clock=clock,
+        on_failure=metrics.event_failed,
+    )
+
+
 def _of_tools(
     kube: FolderKube,
     view: ClusterView,
@@ -80,13 +90,7 @@ def reconcile_with(
     clock: Callable[[], datetime],
 ) -> Callable[[Key], Awaitable[float | None]]:
     """One pass over the object of a key, by the reconciler of its kind."""
-    events = EventRecorder(
-        kube,
-        component="flagscale-local",
-        instance=str(os.getpid()),
-        clock=clock,
-        on_failure=metrics.event_failed,
-    )
+    events = _recorder(kube, metrics, clock)
     jobs = TrainJobReconciler(
         kube=kube,
         view=view,
@@ -96,9 +100,13 @@ def reconcile_with(
         context=context,
         clock=clock,
     )
-    context_here = ServingContext("")
     services = InferenceServiceReconciler(
-        kube=kube, view=view, load=NoLoad(), events=events, context=context_here, clock=clock
+        kube=kube,
+        view=view,
+        load=NoLoad(),
+        events=events,
+        context=ServingContext(""),
+        clock=clock,
     )
     by_kind = {
         TRAIN_JOB.kind: jobs.reconcile,
