@@ -46,7 +46,6 @@ def refusal(kubectl: Kubectl, namespace: str, spec: dict[str, Any]) -> str:
         ({"autoscaling": {"minReplicas": 1}}, "spec.autoscaling.maxReplicas: Required value"),
         ({"replicas": 65}, "spec.replicas: Invalid value: 65"),
         ({"engine": {"name": "triton"}}, "spec.engine.name: Unsupported value"),
-        ({"engine": {"name": None}}, "spec.engine.name: Required value"),
         ({"model": None}, "spec.model: Required value"),
         ({"model": {"volume": {"path": "/absolute"}}}, "spec.model.volume.path: Invalid value"),
         ({"model": {"file": "model.bin"}}, "spec.model.file: Invalid value"),
@@ -131,6 +130,26 @@ def test_defaults_are_filled_in_at_apply(kubectl: Kubectl, namespace: str) -> No
     assert stored["spec"] == as_json(InferenceServiceSpec.model_validate(SPEC))
 
 
+@pytest.mark.parametrize("file", ["m.gguf", None])
+def test_an_engine_that_is_not_named_is_judged_as_the_one_it_comes_to(
+    kubectl: Kubectl, namespace: str, file: str | None
+) -> None:
+    unnamed = merged(SPEC, {"engine": None, "model": {"file": file}, "runtime": None})
+    done = kubectl.apply(service(unnamed), namespace)
+    assert done.returncode == 0, done.stderr
+    stored = json.loads(kubectl("get", "isvc", "svc", "-n", namespace, "-o", "json").stdout)
+    assert stored["spec"]["engine"]["name"] == "auto"
+
+    # Of llamacpp alone; then of vllm alone.
+    remedy = "vllm" if file else "raise spec.replicas"
+    wrong = {"kvCacheTokens": 64} if file else {"tensorParallel": 2}
+    assert remedy in refusal(kubectl, namespace, merged(unnamed, {"engine": wrong}))
+    told = refusal(
+        kubectl, namespace, merged(unnamed, {"model": {"file": None if file else "n.gguf"}})
+    )
+    assert "spec.runtime: can't be changed" in told
+
+
 def test_arguments_of_an_engine_are_of_any_scalar_type(kubectl: Kubectl, namespace: str) -> None:
     arguments = {"a": 1, "b": 0.5, "c": True, "d": "x"}
     done = kubectl.apply(service(merged(SPEC, {"engine": {"extraArgs": arguments}})), namespace)
@@ -162,6 +181,7 @@ def test_get_shows_the_columns_of_the_status(kubectl: Kubectl, namespace: str) -
     }
     status = {
         "phase": "Ready",
+        "engine": "transformers",
         "url": "http://svc.ns.svc:80/v1",
         "model": {"name": "tiny", "state": "Loaded"},
         "replicas": {"ready": 1, "total": 1, "summary": "1/1"},

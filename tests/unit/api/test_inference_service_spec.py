@@ -106,6 +106,32 @@ def test_the_model_refuses_what_the_api_server_refuses(change: dict[str, Any], t
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(("file", "engine"), [("m.gguf", "llamacpp"), (None, "vllm")])
+@pytest.mark.parametrize("written", [{}, {"engine": {"name": "auto"}}, {"engine": None}])
+def test_an_engine_that_is_not_named_is_told_by_the_model(
+    written: dict[str, Any], file: str | None, engine: str
+) -> None:
+    unnamed = {name: value for name, value in SPEC.items() if name not in ("engine", "runtime")}
+    spec = InferenceServiceSpec.model_validate(merged(unnamed, {"model": {"file": file}}) | written)
+    assert (spec.engine.name, spec.effective_runtime) == (
+        engine, "pods" if file else "rayservice"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [change for change, _ in REFUSED if "engine" in change])
+def test_auto_refuses_what_the_engine_that_it_takes_refuses(change: dict[str, Any]) -> None:
+    def refusal(name: str) -> str:
+        spec = merged(SPEC, merged(change, {"engine": {"name": name}}))
+        try:
+            InferenceServiceSpec.model_validate(spec)
+        except ValidationError as error:
+            return str(error.errors(include_input=False, include_url=False, include_context=False))
+        return ""
+
+    has_file = (change.get("model") or {}).get("file")
+    assert refusal("auto") == refusal("llamacpp" if has_file else "vllm")
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_engine_takes_the_default_of_every_setting(setting: str) -> None:
     for engine in OFFERED_ENGINES:

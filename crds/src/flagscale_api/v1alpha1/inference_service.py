@@ -2,9 +2,9 @@
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from flagscale_api.meta import ApiModel, CelRule
 from flagscale_api.runtime.serve import RoutingSpec, ServedName
@@ -16,7 +16,7 @@ from flagscale_api.v1alpha1.common import (
     Resources,
     SecretKeyRef,
 )
-from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_api.v1alpha1.engine_choice import CHOSEN_IN_CEL, ChosenEngine, with_engine
 from flagscale_api.v1alpha1.model_download import (
     DEFAULT_MAX_BYTES,
     DOWNLOAD_RULES,
@@ -188,7 +188,8 @@ class ServingPods(PodOverrides):
 
 def _effective(spec: str) -> str:
     """CEL: the runtime that a spec asks for, said or not."""
-    default = f"({spec}.engine.name in {list(ON_PODS)} ? 'pods' : 'rayservice')"
+    engine = CHOSEN_IN_CEL.replace("self", spec)
+    default = f"({engine} in {list(ON_PODS)} ? 'pods' : 'rayservice')"
     return f"(has({spec}.runtime) ? {spec}.runtime : {default})"
 
 
@@ -214,7 +215,10 @@ class InferenceServiceSpec(ApiModel):
     """Desired model service: engine pods behind one OpenAI-compatible door."""
 
     model: ServedModelSpec = Field(description="What is served.")
-    engine: EngineSpec = Field(description="What computes: one engine process in each engine pod.")
+    engine: ChosenEngine = Field(
+        default_factory=ChosenEngine,
+        description="What computes: one engine process in each engine pod.",
+    )
     runtime: Runtime | None = Field(
         default=None,
         description="What keeps the engine pods. rayservice: Ray Serve, by KubeRay's RayService; "
@@ -258,6 +262,11 @@ class InferenceServiceSpec(ApiModel):
         default=None, description="Image of all pods; default: the operator's own for this engine."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _names_its_engine(cls, data: Any) -> Any:  # noqa: ANN401 - of whoever wrote it
+        return with_engine(data) if isinstance(data, dict) else data
+
     @property
     def effective_runtime(self) -> Runtime:
         """The runtime, said or not."""
@@ -274,7 +283,7 @@ class InferenceServiceSpec(ApiModel):
             optional_old_self=True,
         ),
         CelRule(
-            "(self.engine.name == 'llamacpp') == has(self.model.file)",
+            f"({CHOSEN_IN_CEL} == 'llamacpp') == has(self.model.file)",
             "spec.model.file: is needed for engine llamacpp, and for no other; name a .gguf file "
             "in the model's folder, or use transformers",
             ".model.file",

@@ -100,6 +100,9 @@ class InferenceServiceStatus(StatusModel):
         "a second Ray cluster is being built, or why it was given up.",
     )
     runtime: Runtime | None = Field(default=None, description="What keeps the engine pods.")
+    engine: str | None = Field(
+        default=None, description="What computes; of spec.engine.name auto, the engine chosen."
+    )
     rollout: RolloutStatus | None = Field(
         default=None, description="The newest revision, for runtime rayservice."
     )
@@ -128,7 +131,7 @@ INFERENCE_SERVICE = ResourceKind(
         PrinterColumn("Ready", f"{_READY}.status"),
         PrinterColumn("URL", ".status.url"),
         PrinterColumn("Model", ".status.model.name"),
-        PrinterColumn("Engine", ".spec.engine.name"),
+        PrinterColumn("Engine", ".status.engine"),
         PrinterColumn("Replicas", ".status.replicas.summary", description="Ready / wanted"),
         PrinterColumn("Min", ".spec.autoscaling.minReplicas", "integer", wide=True),
         PrinterColumn("Max", ".spec.autoscaling.maxReplicas", "integer", wide=True),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from flagscale_api.meta import CelRule
 from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_api.v1alpha1.engine_choice import CHOSEN_IN_CEL
 
 if TYPE_CHECKING:
     from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
@@ -92,7 +93,7 @@ def _setting_rule(setting: str) -> CelRule:
         return getattr(spec.engine, setting) == field.default or spec.engine.name in able
 
     return CelRule(
-        f"{unset} || self.engine.name in {able}" if able else unset,
+        f"{unset} || {CHOSEN_IN_CEL} in {able}" if able else unset,
         f"spec.engine.{alias}: not supported by this engine; {remedy}",
         f".engine.{alias}",
         holds=holds,
@@ -109,7 +110,7 @@ def _weights_rule(engine: str, readable: tuple[str, ...]) -> CelRule:
         return spec.engine.name != engine or spec.engine.quantization in readable
 
     return CelRule(
-        f"self.engine.name != '{engine}' || self.engine.quantization in {list(readable)}",
+        f"{CHOSEN_IN_CEL} != '{engine}' || self.engine.quantization in {list(readable)}",
         f"spec.engine.quantization: {engine} reads no such weights; use {', '.join(readable)}",
         ".engine.quantization",
         holds=holds,
@@ -123,7 +124,7 @@ def _dtype_rule(engine: str, dtypes: tuple[str, ...]) -> CelRule:
         return spec.engine.name != engine or spec.engine.dtype in dtypes
 
     return CelRule(
-        f"self.engine.name != '{engine}' || self.engine.dtype in {list(dtypes)}",
+        f"{CHOSEN_IN_CEL} != '{engine}' || self.engine.dtype in {list(dtypes)}",
         f"spec.engine.dtype: {engine} does not compute in it here; use {', '.join(dtypes)}",
         ".engine.dtype",
         holds=holds,
@@ -132,13 +133,13 @@ def _dtype_rule(engine: str, dtypes: tuple[str, ...]) -> CelRule:
 
 ENGINE_RULES: Final = (
     CelRule(
-        f"self.engine.name in {list(OFFERED_ENGINES)}",
+        f"{CHOSEN_IN_CEL} in {list(OFFERED_ENGINES)}",
         f"spec.engine.name: not offered yet; use {', '.join(OFFERED_ENGINES)}",
         ".engine.name",
         holds=lambda spec: spec.engine.name in OFFERED_ENGINES,
     ),
     CelRule(
-        f"self.engine.device != 'cuda' || self.engine.name in {_ON_CUDA}",
+        f"self.engine.device != 'cuda' || {CHOSEN_IN_CEL} in {_ON_CUDA}",
         "spec.engine.device: this engine computes on cpu only; use cpu or auto, or "
         f"{' or '.join(_ON_CUDA)}",
         ".engine.device",
@@ -156,7 +157,7 @@ ENGINE_RULES: Final = (
         if "dtype" in offer.settings and offer.dtypes != DTYPES
     ),
     CelRule(
-        "self.engine.name != 'llamacpp' || !has(self.engine.maxConcurrency) || "
+        f"{CHOSEN_IN_CEL} != 'llamacpp' || !has(self.engine.maxConcurrency) || "
         "self.engine.maxConcurrency == 1",
         "spec.engine.maxConcurrency: llamacpp computes one request at a time; use 1, and raise "
         "spec.replicas",

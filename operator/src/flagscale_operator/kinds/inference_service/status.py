@@ -53,6 +53,7 @@ def serving_status(
             ),
             "url": url(service.namespace, service.name),
             "runtime": service.spec.effective_runtime,
+            "engine": service.spec.engine.name,
             "rollout": rollout.desired.rollout,
             "model": model_status(service, source, observed, rollout, failed=trouble is not None),
             "replicas": _replicas(service, observed, rollout),
