@@ -123,7 +123,7 @@ def test_an_injected_problem_is_explained(workspace: Workspace, troubled: None, 
 
 
 @pytest.fixture(scope="module")
-def samples(runner: ClusterRunner, workspace: Workspace) -> None:
+def samples(matcher: None, runner: ClusterRunner, workspace: Workspace) -> None:
     begun(runner, workspace.images["trainer"], workspace.namespace, TABLE)
 
 

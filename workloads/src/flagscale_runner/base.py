@@ -16,6 +16,10 @@ class RunnerError(Exception):
     """What can't be done, as a sentence with a next step."""
 
 
+class NotAllowedError(RunnerError):
+    """The user lacks a right."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
     """One resource."""

@@ -88,10 +88,22 @@ def target(runner: "Runner", name: str, namespace: str | None) -> "Target":
             raise RunnerError(f"{name}: unknown kind, got {kind}; use {names}")
         return Target(_KINDS[kind.lower()], where, rest)
     wanted = [Target(kind, where, name) for kind in KINDS]
-    found = [t for t in wanted if runner.status(t) is not None]
+    found = [t for t in wanted if _is_there(runner, t)]
     if len(found) == 1:
         return found[0]
     if found:
         said = " or ".join(f"{t.kind.lower()}/{name}" for t in found)
         raise RunnerError(f"{name}: {len(found)} of this name in {where}; say {said}")
     raise RunnerError(f"{name}: is not there in {where}; `flagscale status` lists what is")
+
+
+def _is_there(runner: "Runner", target: "Target") -> bool:
+    """False too for a tool that the user may not read: who runs models may lack that right."""
+    from flagscale_runner.base import WITHOUT_PODS, NotAllowedError
+
+    try:
+        return runner.status(target) is not None
+    except NotAllowedError:
+        if target.kind in WITHOUT_PODS:
+            return False
+        raise
