@@ -16,7 +16,9 @@ from flagscale_api.v1alpha1.common import (
     Resources,
     SecretKeyRef,
 )
-from flagscale_api.v1alpha1.engine import EngineSpec
+from flagscale_api.v1alpha1.engine import EngineChoice
+from flagscale_api.v1alpha1.engine_choice import chosen_engine, chosen_in_cel
+from flagscale_api.v1alpha1.engine_rules import ENGINE_RULES
 from flagscale_api.v1alpha1.model_download import (
     DEFAULT_MAX_BYTES,
     DOWNLOAD_RULES,
@@ -26,7 +28,6 @@ from flagscale_api.v1alpha1.model_download import (
     S3Settings,
     Sha256,
 )
-from flagscale_api.v1alpha1.offered_engines import ENGINE_RULES
 
 RelativePath = Annotated[
     str, StringConstraints(pattern=r"^[^/\x00:][^\x00:]*$", min_length=1, max_length=1024)
@@ -188,7 +189,7 @@ class ServingPods(PodOverrides):
 
 def _effective(spec: str) -> str:
     """CEL: the runtime that a spec asks for, said or not."""
-    default = f"({spec}.engine.name in {list(ON_PODS)} ? 'pods' : 'rayservice')"
+    default = f"({chosen_in_cel(spec)} in {list(ON_PODS)} ? 'pods' : 'rayservice')"
     return f"(has({spec}.runtime) ? {spec}.runtime : {default})"
 
 
@@ -214,7 +215,10 @@ class InferenceServiceSpec(ApiModel):
     """Desired model service: engine pods behind one OpenAI-compatible door."""
 
     model: ServedModelSpec = Field(description="What is served.")
-    engine: EngineSpec = Field(description="What computes: one engine process in each engine pod.")
+    engine: EngineChoice = Field(
+        default_factory=EngineChoice,
+        description="What computes: one engine process in each engine pod. Unset: one is chosen.",
+    )
     runtime: Runtime | None = Field(
         default=None,
         description="What keeps the engine pods. rayservice: Ray Serve, by KubeRay's RayService; "
@@ -261,7 +265,7 @@ class InferenceServiceSpec(ApiModel):
     @property
     def effective_runtime(self) -> Runtime:
         """The runtime, said or not."""
-        return self.runtime or ("pods" if self.engine.name in ON_PODS else "rayservice")
+        return self.runtime or ("pods" if chosen_engine(self) in ON_PODS else "rayservice")
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         *ENGINE_RULES,
@@ -274,10 +278,10 @@ class InferenceServiceSpec(ApiModel):
             optional_old_self=True,
         ),
         CelRule(
-            "(self.engine.name == 'llamacpp') == has(self.model.file)",
+            f"({chosen_in_cel('self')} == 'llamacpp') == has(self.model.file)",
             "spec.model.file: is needed for engine llamacpp, and for no other; name a .gguf file "
             "in the model's folder, or use transformers",
             ".model.file",
-            holds=lambda spec: (spec.engine.name == "llamacpp") == (spec.model.file is not None),
+            holds=lambda spec: (chosen_engine(spec) == "llamacpp") == (spec.model.file is not None),
         ),
     )
