@@ -57,7 +57,7 @@ def _service(body: Manifest) -> Row:
         ready(body).get("status", ""),
         status.get("url", ""),
         (status.get("model") or {}).get("name", ""),
-        body["spec"]["engine"]["name"],
+        status.get("engine", ""),
         (status.get("replicas") or {}).get("summary", ""),
     )
 

@@ -56,8 +56,9 @@ def plan(
     """The writes that are left, and the status to report."""
     source = find_source(service.spec.model, observed.train_job, service.status.model)
     if isinstance(source, NoSource):
+        chosen = {"engine": service.status.engine or service.engine}
         status = blocked_status(
-            service.status,
+            service.status.model_copy(update=chosen),
             generation=service.generation,
             reason=source.reason,
             message=source.message,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from flagscale_api.v1alpha1.engine_choice import why_chosen
 from flagscale_api.v1alpha1.inference_service_status import InferenceServiceStatus
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.store import Manifest
@@ -92,9 +93,19 @@ class InferenceServiceReconciler:
             await self._block(body, reason, message)
             return BLOCKED_RETRY_S
         await self._write(body, service.status, decided.status)
+        await self._tell_engine(body, service, decided.status)
         if decided.scaling.replicas is not None:
             await self._scale(service, decided.scaling.replicas)
         return decided.look_again_s
+
+    async def _tell_engine(
+        self, body: Manifest, service: ServiceView, status: InferenceServiceStatus
+    ) -> None:
+        """Which engine was chosen, and why."""
+        engine = status.engine
+        if engine and engine != service.status.engine and service.spec.engine.name == "auto":
+            words = f"spec.engine.name auto stands for {engine}: {why_chosen(service.spec, engine)}"
+            await self._events.post(body, "Normal", "EngineChosen", words)
 
     async def _scale(self, service: ServiceView, replicas: int) -> None:
         """From none or to none, unless the service has changed since it was decided."""

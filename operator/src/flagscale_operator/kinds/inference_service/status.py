@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from flagscale_api.v1alpha1.engine import EngineName
 from flagscale_api.v1alpha1.inference_service_status import (
     InferenceServiceStatus,
     ReplicaCounts,
@@ -53,6 +54,7 @@ def serving_status(
             ),
             "url": url(service.namespace, service.name),
             "runtime": service.spec.effective_runtime,
+            "engine": _engine(service, observed, rollout),
             "rollout": rollout.desired.rollout,
             "model": model_status(service, source, observed, rollout, failed=trouble is not None),
             "replicas": _replicas(service, observed, rollout),
@@ -61,6 +63,19 @@ def serving_status(
             "revision": rollout.revision,
         }
     )
+
+
+def _engine(service: ServiceView, observed: Observed, rollout: Rollout) -> EngineName:
+    """The wanted engine; but while another one serves, or serves again, that one.
+
+    It is what `auto` keeps, so an edit that comes to nothing and is taken back changes no engine.
+    """
+    before, upgrade = service.status.engine, rollout.desired.rollout
+    given_up = upgrade is not None and upgrade.rolled_back is not None
+    serves = any(pod.ready for pod in observed.pods_of("engine"))
+    if before and (given_up or (serves and not rollout.complete)):
+        return before
+    return service.engine
 
 
 def _phase(
