@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
+from support.engine_settings import auto_specs
 from support.inference_services import SPEC
 from support.install import ROOT
 from support.kubectl import Kubectl
@@ -46,7 +48,6 @@ def refusal(kubectl: Kubectl, namespace: str, spec: dict[str, Any]) -> str:
         ({"autoscaling": {"minReplicas": 1}}, "spec.autoscaling.maxReplicas: Required value"),
         ({"replicas": 65}, "spec.replicas: Invalid value: 65"),
         ({"engine": {"name": "triton"}}, "spec.engine.name: Unsupported value"),
-        ({"engine": {"name": None}}, "spec.engine.name: Required value"),
         ({"model": None}, "spec.model: Required value"),
         ({"model": {"volume": {"path": "/absolute"}}}, "spec.model.volume.path: Invalid value"),
         ({"model": {"file": "model.bin"}}, "spec.model.file: Invalid value"),
@@ -102,6 +103,12 @@ def test_a_bad_field_is_refused_by_its_path(
         (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "spec.engine.quantization", "f16"),
         (merged(LLAMACPP, {"engine": {"maxConcurrency": 2}}), "spec.engine.maxConcurrency", "one"),
         ({"podTemplate": {"labels": {"a b": "c"}}}, "spec.podTemplate.labels", "keys must be"),
+        (
+            {"engine": {"name": "auto", "device": "cuda", "kvCacheTokens": 64}},
+            "spec.engine.device",
+            "use cpu or auto, or transformers",
+        ),
+        ({"engine": {"name": "auto", "quantization": "awq"}}, "spec.engine.quantization", "int8"),
         ({"model": {**HUB, "uri": "s3://b/m"}}, "spec.model", "exactly one of trainJobRef"),
         ({"model": web("https://h/m")}, "spec.model.uri", "has no folders"),
         ({"model": web("https://h/m.tar")}, "spec.model.sha256", "is needed for an https URI"),
@@ -129,6 +136,49 @@ def test_defaults_are_filled_in_at_apply(kubectl: Kubectl, namespace: str) -> No
     kubectl.apply(service(SPEC), namespace)
     stored = json.loads(kubectl("get", "isvc", "svc", "-n", namespace, "-o", "json").stdout)
     assert stored["spec"] == as_json(InferenceServiceSpec.model_validate(SPEC))
+
+
+def test_an_engine_need_not_be_named(kubectl: Kubectl, namespace: str) -> None:
+    spec = {"model": SPEC["model"]}
+    assert kubectl.apply(service(spec), namespace).returncode == 0
+    stored = json.loads(kubectl("get", "isvc", "svc", "-n", namespace, "-o", "json").stdout)
+    assert stored["spec"]["engine"]["name"] == "auto"
+    assert stored["spec"] == as_json(InferenceServiceSpec.model_validate(spec))
+
+
+def sentence(spec: dict[str, Any]) -> str:
+    """What the model says against a spec; nothing: it takes it."""
+    try:
+        InferenceServiceSpec.model_validate(spec)
+    except ValidationError as error:
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
+    return ""
+
+
+def test_the_engine_that_auto_stands_for_is_judged_alike(kubectl: Kubectl, namespace: str) -> None:
+    specs = {f"s-{n}": spec for n, spec in enumerate(auto_specs(120))}
+    documents = [service(spec, name) for name, spec in specs.items()]
+    flags = ("--dry-run=server", "-n", namespace, "-f", "-")
+    done = kubectl("apply", *flags, text=yaml.safe_dump_all(documents))
+
+    parts = done.stderr.split('The InferenceService "')[1:]
+    refused = {name: words for name, _, words in (part.partition('"') for part in parts)}
+    expected = {name: words for name, spec in specs.items() if (words := sentence(spec))}
+    assert set(refused) == set(expected)
+    assert [n for n, words in expected.items() if words not in refused[n]] == []
+    assert 20 < len(refused) < 100
+
+
+def test_the_engine_that_auto_stands_for_decides_the_runtime(
+    kubectl: Kubectl, namespace: str
+) -> None:
+    spec = {"model": SPEC["model"]}
+    assert kubectl.apply(service(spec), namespace).returncode == 0
+
+    on_ray = merged(spec, {"engine": {"name": "transformers"}})
+    assert kubectl.apply(service(on_ray), namespace).returncode == 0
+    in_pods = merged(spec, {"model": {"file": "m.gguf"}})
+    assert "spec.runtime: can't be changed" in refusal(kubectl, namespace, in_pods)
 
 
 def test_arguments_of_an_engine_are_of_any_scalar_type(kubectl: Kubectl, namespace: str) -> None:
@@ -164,6 +214,7 @@ def test_get_shows_the_columns_of_the_status(kubectl: Kubectl, namespace: str) -
         "phase": "Ready",
         "url": "http://svc.ns.svc:80/v1",
         "model": {"name": "tiny", "state": "Loaded"},
+        "engine": "transformers",
         "replicas": {"ready": 1, "total": 1, "summary": "1/1"},
         "revision": "abc",
         "conditions": [condition],
