@@ -19,7 +19,11 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "seed": (0, 7),
 }
 MODELS = ({"volume": {"claimName": "models"}}, {"volume": {"claimName": "m"}, "file": "m.gguf"})
-RESOURCES = ({}, {"limits": {"nvidia.com/gpu": "1"}}, {"limits": {"nvidia.com/mig-1g.5gb": "1"}})
+RESOURCES: tuple[dict[str, Any], ...] = (
+    {},
+    {"limits": {"nvidia.com/gpu": "1"}},
+    {"limits": {"nvidia.com/mig-1g.5gb": "1"}},
+)
 
 
 def engine_settings() -> st.SearchStrategy[dict[str, Any]]:
