@@ -97,6 +97,19 @@ async def test_a_chosen_engine_is_told_once_and_with_its_reason() -> None:
     )
 
 
+async def test_a_service_that_is_blocked_tells_its_engine() -> None:
+    kube = FakeKube()
+    kube.refuse("apply", ApiError(403, "Forbidden", "exceeded quota", "patch", "services"))
+    world = World(kube)
+    world.write(spec={"engine": {"name": "auto"}})
+
+    await world.run()
+    await world.run()
+
+    assert (world.kube.peek(INFERENCE_SERVICE, "ns", "svc") or {})["status"]["engine"] == "vllm"
+    assert world.events.posted == [("Warning", "Forbidden"), ("Normal", "EngineChosen")]
+
+
 async def test_an_engine_that_is_named_is_no_news() -> None:
     world = World(FakeKube())
     world.write()

@@ -25,7 +25,11 @@ from flagscale_operator.kinds.inference_service.readiness import Rollout, availa
 from flagscale_operator.kinds.inference_service.render import render_children, revision_of
 from flagscale_operator.kinds.inference_service.scaling import NO_SCALING, Scaling, decide_scaling
 from flagscale_operator.kinds.inference_service.source import ModelSource, NoSource, find_source
-from flagscale_operator.kinds.inference_service.status import blocked_status, serving_status
+from flagscale_operator.kinds.inference_service.status import (
+    blocked_status,
+    serving_status,
+    with_engine,
+)
 from flagscale_operator.kinds.inference_service.view import ServiceView
 from flagscale_operator.kinds.inference_service.why_not_ready import why_not_ready
 from flagscale_operator.kinds.ownership import is_controlled
@@ -56,9 +60,8 @@ def plan(
     """The writes that are left, and the status to report."""
     source = find_source(service.spec.model, observed.train_job, service.status.model)
     if isinstance(source, NoSource):
-        chosen = {"engine": service.status.engine or service.engine}
         status = blocked_status(
-            service.status.model_copy(update=chosen),
+            with_engine(service),
             generation=service.generation,
             reason=source.reason,
             message=source.message,

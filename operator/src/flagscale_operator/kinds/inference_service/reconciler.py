@@ -19,7 +19,7 @@ from flagscale_operator.kinds.inference_service.facts import (
 from flagscale_operator.kinds.inference_service.load import LoadSource
 from flagscale_operator.kinds.inference_service.pods import ServingContext
 from flagscale_operator.kinds.inference_service.reconcile import plan
-from flagscale_operator.kinds.inference_service.status import blocked_status
+from flagscale_operator.kinds.inference_service.status import blocked_status, with_engine
 from flagscale_operator.kinds.inference_service.view import (
     ServiceView,
     parse_inference_service,
@@ -90,7 +90,8 @@ class InferenceServiceReconciler:
             reason, message = refused.explained()
             if reason is None:
                 raise refused.error from refused
-            await self._block(body, reason, message)
+            status = await self._block(body, reason, message, service)
+            await self._tell_engine(body, service, status)
             return BLOCKED_RETRY_S
         await self._write(body, service.status, decided.status)
         await self._tell_engine(body, service, decided.status)
@@ -133,10 +134,12 @@ class InferenceServiceReconciler:
             accepted=self._children.accepted(service),
         )
 
-    async def _block(self, body: Manifest, reason: str, message: str) -> None:
+    async def _block(
+        self, body: Manifest, reason: str, message: str, service: ServiceView | None = None
+    ) -> InferenceServiceStatus:
         before = read_status(InferenceServiceStatus, body)
         status = blocked_status(
-            before,
+            with_engine(service) if service else before,
             generation=body["metadata"].get("generation", 1),
             reason=reason,
             message=message,
@@ -144,6 +147,7 @@ class InferenceServiceReconciler:
             now=self._clock(),
         )
         await self._write(body, before, status)
+        return status
 
     async def _write(
         self, body: Manifest, before: InferenceServiceStatus, status: InferenceServiceStatus

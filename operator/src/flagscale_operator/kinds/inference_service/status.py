@@ -107,6 +107,12 @@ def _replicas(service: ServiceView, observed: Observed, rollout: Rollout) -> Rep
     return ReplicaCounts(ready=ready, total=total, current=current, summary=f"{ready}/{total}")
 
 
+def with_engine(service: ServiceView) -> InferenceServiceStatus:
+    """The status of a service that can't be changed now: the engine that serves, or is to."""
+    engine = service.status.engine or service.engine
+    return service.status.model_copy(update={"engine": engine})
+
+
 def blocked_status(
     status: InferenceServiceStatus,
     *,
