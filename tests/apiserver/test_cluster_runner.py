@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from flagscale_operator.kube.kinds import PYTORCH_JOB, RAY_SERVICE, TRAIN_JOB
 from flagscale_runner.base import RunnerError, Target
+from flagscale_runner.cli.app import app
 from flagscale_runner.cluster.kubeconfig import connection_of
 from flagscale_runner.cluster.runner import ClusterRunner
 from support.kubectl import Kubectl
@@ -84,3 +87,29 @@ def test_credentials_that_are_not_accepted_are_told(kubeconfig: Path, namespace:
         pytest.raises(RunnerError, match="not accepted or have expired; log in again"),
     ):
         runner.resources("TrainJob", namespace)
+
+
+def test_who_may_not_read_tools_is_told_of_all_else(
+    runner: ClusterRunner, kubectl: Kubectl, kubeconfig: Path, namespace: str, tmp_path: Path
+) -> None:
+    runner.submit(job(namespace))
+    models = "--resource=trainjobs.flagscale.dev,inferenceservices.flagscale.dev"
+    for words in (
+        ("serviceaccount", "trainer"),
+        ("role", "models", "--verb=get,list", models),
+        ("rolebinding", "models", "--role=models", f"--serviceaccount={namespace}:trainer"),
+    ):
+        assert kubectl("create", *words, "-n", namespace).returncode == 0
+    token = kubectl("create", "token", "trainer", "-n", namespace).stdout.strip()
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token}
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+
+    cli = CliRunner(env={"KUBECONFIG": str(tmp_path / "config"), "FLAGSCALE_ON": "cluster"})
+    listed = cli.invoke(app, ["status", "-n", namespace])
+    assert (listed.exit_code, listed.stdout.splitlines()[1].split()[1]) == (0, "j")
+    assert "agenttools.flagscale.dev is forbidden" in listed.stderr
+    assert cli.invoke(app, ["status", "j", "-n", namespace]).exit_code == 0
+    missing = cli.invoke(app, ["status", "none", "-n", namespace])
+    assert (missing.exit_code, "none: is not there" in missing.stderr) == (2, True)
+    assert cli.invoke(app, ["status", "-n", "kube-system"]).exit_code == 2

@@ -170,16 +170,24 @@ def test_the_engine_that_auto_stands_for_is_judged_alike(kubectl: Kubectl, names
     assert 20 < len(refused) < 100
 
 
-def test_the_engine_that_auto_stands_for_decides_the_runtime(
-    kubectl: Kubectl, namespace: str
+@pytest.mark.parametrize("file", ["m.gguf", None])
+def test_an_engine_that_is_not_named_is_judged_as_the_one_it_comes_to(
+    kubectl: Kubectl, namespace: str, file: str | None
 ) -> None:
-    spec = {"model": SPEC["model"]}
-    assert kubectl.apply(service(spec), namespace).returncode == 0
+    unnamed = merged(SPEC, {"engine": None, "model": {"file": file}, "runtime": None})
+    done = kubectl.apply(service(unnamed), namespace)
+    assert done.returncode == 0, done.stderr
+    stored = json.loads(kubectl("get", "isvc", "svc", "-n", namespace, "-o", "json").stdout)
+    assert stored["spec"]["engine"]["name"] == "auto"
 
-    on_ray = merged(spec, {"engine": {"name": "transformers"}})
-    assert kubectl.apply(service(on_ray), namespace).returncode == 0
-    in_pods = merged(spec, {"model": {"file": "m.gguf"}})
-    assert "spec.runtime: can't be changed" in refusal(kubectl, namespace, in_pods)
+    # Of llamacpp alone; then of vllm alone.
+    remedy = "vllm" if file else "raise spec.replicas"
+    wrong = {"kvCacheTokens": 64} if file else {"tensorParallel": 2}
+    assert remedy in refusal(kubectl, namespace, merged(unnamed, {"engine": wrong}))
+    told = refusal(
+        kubectl, namespace, merged(unnamed, {"model": {"file": None if file else "n.gguf"}})
+    )
+    assert "spec.runtime: can't be changed" in told
 
 
 def test_arguments_of_an_engine_are_of_any_scalar_type(kubectl: Kubectl, namespace: str) -> None:

@@ -25,6 +25,14 @@ def installed(target: Target, images: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="module")
+def matcher(target: Target, images: dict[str, str]) -> Iterator[None]:
+    """Runs for the tests that ask for it alone: others need its share of the machine."""
+    install_charts(target, images, "--set", "matcher.enabled=true")
+    yield
+    install_charts(target, images)
+
+
+@pytest.fixture(scope="module")
 def workspace(
     target: Target, images: dict[str, str], request: pytest.FixtureRequest
 ) -> Iterator[Workspace]:

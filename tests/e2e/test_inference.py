@@ -5,22 +5,11 @@ from typing import Any
 
 import pytest
 
+from support.official_client import ask_officially
 from support.services import ask, complete, conditions, ready, submit, wait
 from support.workspace import Status, Workspace, tiny_trainer
 
 ENGINES = "app.kubernetes.io/component=engine,flagscale.dev/inferenceservice"
-# With the client that vLLM brings along in the image.
-OFFICIAL = (
-    "/opt/engines/vllm/bin/python",
-    "-c",
-    """
-import sys, openai
-client = openai.OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0)
-(model,) = client.models.list()
-answer = client.completions.create(model=model.id, prompt="In the beginning", max_tokens=8)
-print(model.id, answer.usage.completion_tokens)
-""",
-)
 FROM_JOB = {"trainJobRef": {"name": "tiny"}}
 VOLUME = {"volume": {"claimName": "data"}}
 SIMULATOR = {"name": "simulator"}
@@ -87,13 +76,10 @@ def test_a_train_jobs_model_is_served_once_it_is_there(
 def test_the_official_client_is_answered_through_the_service(
     workspace: Workspace, served: Status
 ) -> None:
-    pod = workspace.kubectl("get", "pods", "-l", f"{ENGINES}=tiny", "-o", "name").strip()
+    name, tokens = ask_officially(workspace, "tiny", served["url"])
 
-    told = workspace.kubectl("exec", pod, "--", *OFFICIAL, served["url"])
-
-    name, tokens = told.split()
     assert name == "tiny"
-    assert int(tokens) > 0
+    assert tokens > 0
 
 
 def test_its_gguf_is_served_by_llamacpp_pods(workspace: Workspace, served: Status) -> None:

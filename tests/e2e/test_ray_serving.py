@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from support.kube_wait import wait_for
+from support.official_client import ask_officially
 from support.steady_load import steady_load
 from support.workspace import Status, Workspace, tiny_trainer
 
@@ -47,6 +48,16 @@ def ready(status: Status) -> bool:
     return condition(status, "Ready")[0] == "True"
 
 
+def serving(status: Status, replicas: int) -> bool:
+    return ready(status) and status["replicas"]["ready"] == replicas
+
+
+def scale(workspace: Workspace, replicas: int) -> None:
+    change = json.dumps({"spec": {"replicas": replicas}})
+    workspace.kubectl("patch", "isvc", "chat", "--type=merge", "-p", change)
+    wait(workspace, "chat", lambda status: serving(status, replicas))
+
+
 def clusters(workspace: Workspace) -> list[str]:
     selector = "flagscale.dev/inferenceservice=chat"
     return workspace.kubectl("get", "rayclusters", "-l", selector, "-o", "name").split()
@@ -84,13 +95,30 @@ def test_transformers_answer_through_a_ray_service(workspace: Workspace, served:
     assert all(word in columns for word in ("True", "transformers", "1/1", served["url"]))
 
 
+def test_a_killed_worker_and_a_restarted_operator_lose_no_request(
+    workspace: Workspace, served: Status
+) -> None:
+    operator = ("-n", "flagscale-system", "deployment/flagscale-operator")
+    before = clusters(workspace)
+    scale(workspace, 2)
+    victim = workers(workspace)[0]
+    with steady_load(workspace, served["url"]) as load:
+        workspace.kubectl("delete", victim, "--grace-period=0", "--force")
+        workspace.target.kubectl("rollout", "restart", *operator)
+        workspace.target.kubectl("rollout", "status", *operator, "--timeout=120s")
+        wait(workspace, "chat", lambda s: victim not in workers(workspace) and serving(s, 2))
+    scale(workspace, 1)
+
+    assert load.failed == []
+    assert load.answered > 20
+    assert clusters(workspace) == before
+
+
 def test_replicas_change_in_place_and_lose_no_request(workspace: Workspace, served: Status) -> None:
     before = clusters(workspace)
     with steady_load(workspace, served["url"]) as load:
         for replicas in (2, 1):
-            change = json.dumps({"spec": {"replicas": replicas}})
-            workspace.kubectl("patch", "isvc", "chat", "--type=merge", "-p", change)
-            wait(workspace, "chat", lambda s, n=replicas: ready(s) and s["replicas"]["ready"] == n)
+            scale(workspace, replicas)
         left = wait_for(lambda: workers(workspace), lambda pods: len(pods) == 1, timeout_s=120)
 
     assert (load.failed, len(left)) == ([], 1)
@@ -134,7 +162,9 @@ def test_vllm_answers_through_a_ray_service(workspace: Workspace, trained: Statu
 
     status = wait(workspace, "vllm", ready)
 
-    assert answers(workspace, status)
+    name, tokens = ask_officially(workspace, "vllm", status["url"])
+    assert name == "vllm"
+    assert tokens > 0
     assert status["model"]["digest"] == trained["artifact"]["digest"]
 
 

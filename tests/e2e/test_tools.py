@@ -3,7 +3,6 @@
 import itertools
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,22 +19,12 @@ from support.cluster_agents import (
     start_tools,
     wait_tool,
 )
-from support.demo.install import install_charts
-from support.demo.target import Target
 from support.kube_wait import wait_for
 from support.workspace import Workspace
 
 CITY = {"properties": {"city": {"type": "string"}}, "required": ["city"]}
 NUMBERS = {"properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a"]}
 COUNT = 200
-
-
-@pytest.fixture(scope="module")
-def matcher(target: Target, images: dict[str, str]) -> Iterator[None]:
-    """Runs for these tests alone: others need its share of the machine."""
-    install_charts(target, images, "--set", "matcher.enabled=true")
-    yield
-    install_charts(target, images)
 
 
 @pytest.fixture(scope="module")

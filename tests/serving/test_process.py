@@ -28,8 +28,8 @@ CONFIG: dict[str, Any] = {
 
 
 def engines_of(pid: int) -> list[psutil.Process]:
-    """Its children without those that watch over them."""
-    return [child for child in psutil.Process(pid).children() if child.name() != "sh"]
+    """The children of those that watch over them."""
+    return [engine for guard in psutil.Process(pid).children() for engine in guard.children()]
 
 
 class ServeProcess:
@@ -69,7 +69,7 @@ async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -
     serve = await ServeProcess.start(tmp_path, CONFIG)
     url = (await serve.until("ready at")).rpartition(" ")[2]
     engines = engines_of(serve.process.pid)
-    shells = [c for c in psutil.Process(serve.process.pid).children() if c not in engines]
+    guards = psutil.Process(serve.process.pid).children()
     async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
         messages: Any = [{"role": "user", "content": "hello"}]
         models = [model.id async for model in client.models.list()]
@@ -87,7 +87,7 @@ async def test_it_serves_the_official_client_and_stops_cleanly(tmp_path: Path) -
     assert "".join(streamed) == chat.choices[0].message.content
     assert len(vectors.data) == 2
     assert len(engines) == 2
-    assert not any(engine.is_running() for engine in engines + shells)
+    assert not any(engine.is_running() for engine in engines + guards)
 
 
 async def test_how_long_an_engine_has_been_loading_is_told_until_it_is_ready(
@@ -134,14 +134,14 @@ async def test_engines_end_with_a_killed_serving_process_and_their_files_at_the_
     temporary = Path(tempfile.mkdtemp(prefix="fst"))
     serve = await ServeProcess.start(tmp_path, CONFIG, TMPDIR=str(temporary))
     await serve.until("ready at")
-    engines = engines_of(serve.process.pid)
+    engines = psutil.Process(serve.process.pid).children(recursive=True)
     folders = {engine.environ()["TMPDIR"] for engine in engines}
 
     serve.process.kill()
     assert await serve.end() == -signal.SIGKILL
 
     gone, alive = psutil.wait_procs(engines, timeout=10)
-    assert (len(gone), alive) == (2, [])
+    assert (len(gone), alive) == (4, [])
     assert {str(path) for path in temporary.glob("fs-*")} == folders
     again = await ServeProcess.start(tmp_path, CONFIG, TMPDIR=str(temporary))
     await again.until("ready at")

@@ -37,11 +37,12 @@ class ClusterLoad:
     def __init__(self, workspace: Workspace, base_url: str, load: Load) -> None:
         program = str(Path(sys.executable).parent / "kubectl")
         target = ["--kubeconfig", str(workspace.target.kubeconfig), "-n", workspace.namespace]
-        code = [NAME, "-i", "--", "python3", "-", base_url, json.dumps(asdict(load))]
+        source = Path(driver.__file__).read_text() + MAIN
+        code = [NAME, "--", "python3", "-c", source, base_url, json.dumps(asdict(load))]
         self._timeout_s = load.duration_s + load.timeout_s + 60
         self._process = subprocess.Popen(
             [program, *target, "exec", *code],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -51,8 +52,7 @@ class ClusterLoad:
         self._thread.start()
 
     def _talk(self) -> None:
-        source = Path(driver.__file__).read_text() + MAIN
-        self._told = self._process.communicate(source)
+        self._told = self._process.communicate()
 
     def stop(self) -> None:
         """End it early; requests that run are cut off."""

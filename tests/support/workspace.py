@@ -112,9 +112,10 @@ class Workspace:
     def write_file(self, path: str, content: bytes) -> None:
         """Put a file on the claim."""
         code = "import pathlib,sys; p=pathlib.Path(sys.argv[1]); p.parent.mkdir(exist_ok=True); "
-        code += "p.write_bytes(bytes.fromhex(sys.stdin.read()))"
+        # A line, not all until the end: the end of an empty input may get lost on the way.
+        code += "p.write_bytes(bytes.fromhex(sys.stdin.readline()))"
         command = ("exec", "-i", "files", "--", "python3", "-c", code, path)
-        self.kubectl(*command, text=content.hex())
+        self.kubectl(*command, text=f"{content.hex()}\n")
 
     def submit(self, name: str, **spec: Any) -> None:
         """Create a TrainJob."""

@@ -32,6 +32,13 @@ async def test_a_request_finds_its_tool_with_all_arms(running: Running) -> None:
     assert (found["tier"], found["degraded"], found["abstained"]) == ("transformer", [], False)
 
 
+async def test_a_hit_tells_an_agent_from_a_tool(running: Running) -> None:
+    async with running.service.client() as client:
+        body = {"query": "plan a journey", "k": 1, "min_confidence": 0}
+        (best,) = (await client.post("/v1/tools:match", json=body)).json()["tools"]
+    assert (best["name"], best["kind"]) == ("planner", "agent")
+
+
 async def test_schemas_are_given_while_they_fit(running: Running) -> None:
     async with running.service.client() as client:
         body = {"query": "add two numbers", "k": 5, "min_confidence": 0, "schema_tokens": 40}
@@ -148,6 +155,8 @@ async def test_a_bad_request_is_told_its_field(running: Running, body: object, t
         ("POST", "/v1/tools:match", b'{"query": "' + b"x" * (1 << 20) + b'"}', 413),
         ("GET", "/v1/tools:match", b"", 405),
         ("GET", "/nothing", b"", 404),
+        ("GET", "/v1/tools?limit=%C2%B2", b"", 400),
+        ("GET", f"/v1/tools?limit={'9' * 5000}", b"", 400),
     ],
 )
 async def test_what_is_no_request_is_refused_in_words(

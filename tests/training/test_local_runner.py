@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from flagscale_runner.base import Manifest, RunnerError, Target
-from flagscale_runner.local.pod_folder import MARK
 from flagscale_runner.local.runner import LocalRunner
 from flagscale_runner.waiting import existing
 from support.engine_process import wait_until
+from support.local_pods import pods_below
 from support.training_run import MODEL, text
 
 NAME = Target("TrainJob", "default", "tiny")
@@ -54,20 +54,8 @@ def runner(tmp_path: Path) -> Iterator[LocalRunner]:
     found = LocalRunner.of(environ)
     found.use_folder("default", "corpus", tmp_path / "corpus")
     yield found
-    for process in (*family(), *agents(tmp_path)):
+    for process in (*pods_below(tmp_path), *agents(tmp_path)):
         process.send_signal(signal.SIGKILL)
-
-
-def family() -> list[psutil.Process]:
-    """Processes of pods of local runs."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if MARK in process.environ():
-                found.append(process)
-        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-    return found
 
 
 def groups(processes: Iterable[psutil.Process]) -> set[int]:
@@ -108,16 +96,16 @@ def wait_for(runner: LocalRunner, holds: Callable[[Manifest], bool], what: str) 
     return seen[-1]
 
 
-def finish(runner: LocalRunner) -> dict[str, Any]:
+def finish(runner: LocalRunner, home: Path) -> dict[str, Any]:
     status: dict[str, Any] = runner.wait(NAME, lambda _: None)["status"]
     assert status["phase"] == "Succeeded", status
-    assert not family()
+    assert not pods_below(home)
     return status
 
 
 def test_two_pods_train_and_leave_a_model(runner: LocalRunner, tmp_path: Path) -> None:
     runner.submit(job(replicas=2))
-    status = finish(runner)
+    status = finish(runner, tmp_path)
 
     assert status["artifact"]["uri"] == "pvc://corpus/out/model"
     assert (tmp_path / "corpus" / "out" / "model" / "model.safetensors").exists()
@@ -133,7 +121,7 @@ def test_a_killed_agent_is_replaced_and_the_run_does_not_notice(
     for agent in agents(tmp_path):
         agent.kill()
 
-    status = finish(runner)
+    status = finish(runner, tmp_path)
     assert [a["number"] for a in status["attempts"]] == [1]
 
 
@@ -154,7 +142,7 @@ def test_an_interrupted_or_killed_command_line_attaches_again(
     again = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
     assert "tiny: Succeeded: the model is at pvc://corpus/out/model" in again.stdout
-    assert [a["number"] for a in finish(runner)["attempts"]] == [1]
+    assert [a["number"] for a in finish(runner, tmp_path)["attempts"]] == [1]
 
 
 HOLDER, RANK = "flagscale_runner.local.container", "flagscale_workloads.train"
@@ -173,7 +161,7 @@ def test_what_is_killed_restarts_the_gang_from_its_checkpoint_and_nothing_is_orp
 ) -> None:
     runner.submit(job(steps=100))
     wait_for(runner, lambda b: step_of(b) > 20, "it trains")
-    first = family()
+    first = pods_below(tmp_path)
     before = groups(first)
     if whom == "everything":
         kill([*agents(tmp_path), *first])
@@ -181,7 +169,7 @@ def test_what_is_killed_restarts_the_gang_from_its_checkpoint_and_nothing_is_orp
         word = HOLDER if whom == "holder" else RANK
         kill([p for p in first if word in p.cmdline()][-1:])
 
-    status = finish(runner)
+    status = finish(runner, tmp_path)
     assert [a.get("cause") for a in status["attempts"]] == ["Killed", None]
     assert status["attempts"][1]["resumedStep"] >= 20
     assert left_of(before) == []
@@ -206,25 +194,25 @@ def test_a_process_that_left_its_session_and_environment_ends_with_its_pod(
     assert not fled.is_running() or fled.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_suspended_run_goes_on_where_it_was(runner: LocalRunner) -> None:
+def test_a_suspended_run_goes_on_where_it_was(runner: LocalRunner, tmp_path: Path) -> None:
     runner.submit(job(steps=150))
     wait_for(runner, lambda b: step_of(b) > 40, "it trains")
     runner.suspend(NAME, suspend=True)
     body = runner.wait(NAME, lambda _: None)
     assert body["status"]["phase"] == "Suspended"
-    assert not family()
+    assert not pods_below(tmp_path)
 
     runner.suspend(NAME, suspend=False)
     wait_for(runner, lambda b: b["status"]["phase"] == "Running", "it goes on")
-    assert finish(runner)["attempts"][-1]["resumedStep"] > 40
+    assert finish(runner, tmp_path)["attempts"][-1]["resumedStep"] > 40
 
 
-def test_a_stopped_run_leaves_no_process(runner: LocalRunner) -> None:
+def test_a_stopped_run_leaves_no_process(runner: LocalRunner, tmp_path: Path) -> None:
     runner.submit(job(steps=100_000, replicas=2))
     wait_for(runner, lambda b: step_of(b) > 0, "it trains")
     runner.stop(NAME)
 
-    assert not family()
+    assert not pods_below(tmp_path)
     assert runner.status(NAME) is None
 
 
@@ -238,7 +226,7 @@ def test_a_missing_folder_is_told_and_waited_for(runner: LocalRunner, tmp_path: 
 
     wait_for(runner, told, "the missing folder is told")
     runner.use_folder("default", "elsewhere", tmp_path / "corpus")
-    finish(runner)
+    finish(runner, tmp_path)
 
 
 def test_another_spec_under_the_name_of_a_run_is_refused(runner: LocalRunner) -> None:

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from flagscale_runner.base import Manifest, RunnerError, Target
-from flagscale_runner.local.pod_folder import MARK
 from flagscale_runner.local.runner import LocalRunner
 from flagscale_runner.talk.answer import PATHS, parts, request_of
 from support.engine_process import wait_until
 from support.engines.environment import engine_python
+from support.local_pods import pods_below
 from support.tiny_model import tiny_gguf, tiny_model
 
 NAME = Target("InferenceService", "default", "tiny")
@@ -44,14 +44,14 @@ def runner(tmp_path: Path) -> Iterator[LocalRunner]:
 
 def family(home: Path, word: str = "") -> list[psutil.Process]:
     """Processes of this test's runner: its agent, and all pods."""
-    found = []
+    found, pods = [], pods_below(home)
     for process in psutil.process_iter():
         try:
             line = " ".join(process.cmdline())
-            if (str(home) in line or MARK in process.environ()) and word in line:
-                found.append(process)
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
+        if (str(home) in line or process in pods) and word in line:
+            found.append(process)
     return found
 
 

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from flagscale_runner.base import KINDS, RunnerError, Target
+from flagscale_runner.base import KINDS, Target
 from flagscale_runner.local.runner import LocalRunner
 from support.engines.environment import engine_python
 from support.runner_samples import (
     HERE,
     TABLE,
-    TOOL_FILES,
     TRAINED,
     Sample,
     begun,
-    first_document,
     seen_of,
 )
 from support.training_run import text
@@ -43,11 +41,3 @@ def test_a_sample_ends_as_the_table_says(runner: LocalRunner, sample: Sample) ->
     assert found == sample.wanted, body["status"]
     notes = [c["message"] for c in body["status"]["conditions"] if c["type"] == "Simplified"]
     assert "".join(notes) == sample.noted
-
-
-@pytest.mark.parametrize("file", TOOL_FILES)
-def test_tools_are_not_run_and_it_is_said(runner: LocalRunner, file: str) -> None:
-    with pytest.raises(
-        RunnerError, match=r"is not run but looked up; .* `flagscale match` its file"
-    ):
-        runner.submit(first_document(file))

@@ -15,6 +15,8 @@ from support.cluster.paths import folders
 from support.cluster.recipes import program_path
 
 ROOT = Path(__file__).resolve().parents[3]
+TIMEOUT_S = 900
+"""More than anything here takes: a program that hangs must not hang all tests with it."""
 SAMPLES = ROOT / "crds" / "samples"
 
 
@@ -49,6 +51,7 @@ class Target:
             input=text,
             text=True,
             capture_output=True,
+            timeout=TIMEOUT_S,
             env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
         )
         if not quiet:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from flagscale_api.crdgen import ROOT
 from flagscale_api.schema import structural_schema
+from flagscale_api.v1alpha1.engine_choice import chosen_engine
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 from flagscale_api.v1alpha1.offered_engines import OFFERED_ENGINES, SETTINGS
 from flagscale_workloads.backends.registry import adapter_of
@@ -104,6 +105,20 @@ def test_the_model_refuses_what_the_api_server_refuses(change: dict[str, Any], t
     with pytest.raises(ValidationError) as caught:
         InferenceServiceSpec.model_validate(merged(SPEC, change))
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(("file", "engine"), [("m.gguf", "llamacpp"), (None, "vllm")])
+@pytest.mark.parametrize(
+    "written", [{}, {"engine": {"name": "auto"}}, {"engine": None}, {"engine": {"name": None}}]
+)
+def test_an_engine_that_is_not_named_is_told_by_the_model(
+    written: dict[str, Any], file: str | None, engine: str
+) -> None:
+    unnamed = {name: value for name, value in SPEC.items() if name not in ("engine", "runtime")}
+    spec = InferenceServiceSpec.model_validate(merged(unnamed, {"model": {"file": file}}) | written)
+    assert (chosen_engine(spec), spec.effective_runtime) == (
+        engine, "pods" if file else "rayservice"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

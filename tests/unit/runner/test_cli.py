@@ -63,12 +63,14 @@ def test_render_prints_what_the_operator_prints(cli: CliRunner, sample: str) -> 
     ("words", "said"),
     [
         (["status", "none"], "none: is not there in default; `flagscale status` lists what is"),
-        (["logs", "pod/x"], "pod/x: unknown kind, got pod; use trainjob or inferenceservice"),
-        (["run", "none.yaml"], "none.yaml: can't be read"),
         (
-            ["run", str(SAMPLES / "agenttool-minimal.yaml")],
-            "agenttool/word-count in default: is not",
+            ["logs", "pod/x"],
+            "pod/x: unknown kind, got pod; use trainjob or inferenceservice or "
+            "agenttool or agenttoolsource",
         ),
+        (["run", "none.yaml"], "none.yaml: can't be read"),
+        (["logs", "tool/x"], "agenttool/x in default: has no pods, so no log"),
+        (["match", "x"], "tools: none is ready; `flagscale run FILE` makes AgentTools known"),
         (["status", "--on", "cluster"], "kubeconfig: can't be read, got /none"),
     ],
 )

@@ -21,6 +21,13 @@ def service(phase: str, *, reason: str, message: str) -> Body:
     return _body("InferenceService", phase, reason, message, {})
 
 
+def tool(reason: str, message: str) -> Body:
+    """One that is not ready; it has no phase."""
+    body = _body("AgentTool", "", reason, message, {})
+    del body["status"]["phase"]
+    return body
+
+
 def _body(kind: str, phase: str, reason: str, message: str, more: Body) -> Body:
     ready = {"type": "Ready", "status": "False", "reason": reason, "message": message}
     status = {"phase": phase, "observedGeneration": 1, "conditions": [ready], **more}
@@ -161,6 +168,13 @@ CASES = [
         service("Pending", reason="TrainJobNotFound", message="TrainJob x does not exist"),
         "flagscale explain trainjob/NAME",
     ),
+    Case("ToolUnreachable", tool("DoesNotResolve", "a.example: does not resolve"), "its URL"),
+    Case("ToolForbidden", tool("ForbiddenAddress", "10.0.0.1: is private"), "internalHosts"),
+    Case("ToolChanged", tool("SchemaDrifted", "are not those that were approved"), "approve it"),
+    Case("ToolNameTaken", tool("DuplicateName", "AgentTool b is older"), "spec.name"),
+    Case("ToolAnswersBadly", tool("NoAgentCard", "no card there"), "what the server answers"),
+    Case("MatcherMissing", tool("NoMatcher", "no matcher is installed"), "matcher.enabled=true"),
+    Case("InvalidSpec", tool("InvalidParameters", "spec.parameters: is wrong"), "the field"),
     Case("Deadline", job("Failed", cause="Deadline", message="ran for 60 s"), "activeDeadline"),
 ]  # fmt: skip
 

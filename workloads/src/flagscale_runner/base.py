@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 Manifest = dict[str, Any]
-KINDS: Final = ("TrainJob", "InferenceService")
-"""Kinds that are run; tools are only known to somebody who matches them."""
+KINDS: Final = ("TrainJob", "InferenceService", "AgentTool", "AgentToolSource")
+"""Kinds that are run; a tool runs once agents find it and may call it."""
+WITHOUT_PODS: Final = ("AgentTool", "AgentToolSource")
+_PASSING: Final = ("NotProbed", "NotIndexed")
+"""Reasons for which a tool is not ready yet, but will be."""
 
 
 class RunnerError(Exception):
     """What can't be done, as a sentence with a next step."""
+
+
+class NotAllowedError(RunnerError):
+    """The user lacks a right."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,10 +84,25 @@ def has_ended(body: Manifest) -> bool:
     return bool((body.get("status") or {}).get("completionTime"))
 
 
+def phase_of(body: Manifest) -> str:
+    """Its phase; of a tool, which has none, what its Ready condition says. "": not seen yet."""
+    status = body.get("status") or {}
+    if body.get("kind") not in WITHOUT_PODS:
+        return str(status.get("phase") or "")
+    conditions = status.get("conditions") or ()
+    ready = next((c for c in conditions if c["type"] == "Ready"), None)
+    if ready is None or status.get("observedGeneration") != body["metadata"].get("generation"):
+        return ""
+    if ready["status"] == "Unknown" or ready["reason"] in _PASSING:
+        return "Pending"
+    return "Ready" if ready["status"] == "True" else "Failed"
+
+
 def is_settled(body: Manifest) -> bool:
     """Whether its present spec has come to an end: of a service, that it answers or can't."""
-    status = body.get("status") or {}
-    phase = status.get("phase")
+    status, phase = body.get("status") or {}, phase_of(body)
+    if body.get("kind") in WITHOUT_PODS:
+        return phase in ("Ready", "Failed")
     if body.get("kind") == "InferenceService":
         seen = status.get("observedGeneration") == body["metadata"].get("generation")
         return seen and phase in ("Ready", "Idle", "Failed")

@@ -15,7 +15,7 @@ from flagscale_api.v1alpha1.inference_service_status import INFERENCE_SERVICE
 from flagscale_api.v1alpha1.train_job_status import TRAIN_JOB
 from flagscale_operator.errors import InvalidSpecError
 from flagscale_operator.kinds.spec import parse_spec
-from flagscale_runner.base import KINDS, Manifest, RunnerError, Target
+from flagscale_runner.base import Manifest, RunnerError, Target
 
 RESOURCES: Final[dict[str, ResourceKind]] = {
     kind.kind: kind for kind in (TRAIN_JOB, INFERENCE_SERVICE, AGENT_TOOL, AGENT_TOOL_SOURCE)
@@ -61,16 +61,6 @@ def validated(body: Manifest) -> Target:
         parse_spec(known.spec_model, body, unknown="forbid")
     except InvalidSpecError as error:
         raise RunnerError(f"{target}: {error}") from error
-    return target
-
-
-def runnable(body: Manifest) -> Target:
-    """The same for what a runner runs; RunnerError for a kind that it does not."""
-    target = validated(body)
-    if target.kind not in KINDS:
-        raise RunnerError(
-            f"{target}: is not run but looked up; `kubectl apply` it, or `flagscale match` its file"
-        )
     return target
 
 

@@ -3,7 +3,14 @@
 import time
 from collections.abc import Callable
 
-from flagscale_runner.base import Manifest, Runner, RunnerError, Target, is_settled
+from flagscale_runner.base import (
+    WITHOUT_PODS,
+    Manifest,
+    Runner,
+    RunnerError,
+    Target,
+    is_settled,
+)
 
 
 def wait_until_settled(
@@ -35,3 +42,12 @@ def existing(runner: Runner, target: Target) -> Manifest:
     if body is None:
         raise RunnerError(f"{target}: is not there; `flagscale status` lists what is")
     return body
+
+
+def with_pods(runner: Runner, target: Target) -> Manifest:
+    """The resource; RunnerError also when it is of a kind that has no pods."""
+    if target.kind in WITHOUT_PODS:
+        raise RunnerError(
+            f"{target}: has no pods, so no log; `flagscale explain {target.name}` tells its state"
+        )
+    return existing(runner, target)

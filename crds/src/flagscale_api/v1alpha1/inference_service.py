@@ -2,9 +2,9 @@
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from flagscale_api.meta import ApiModel, CelRule
 from flagscale_api.runtime.serve import RoutingSpec, ServedName
@@ -261,6 +261,14 @@ class InferenceServiceSpec(ApiModel):
     image: ImageRef | None = Field(
         default=None, description="Image of all pods; default: the operator's own for this engine."
     )
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _null_is_unset(cls, engine: Any) -> Any:  # noqa: ANN401 - of whoever wrote it
+        """The API server fills in what is null, too."""
+        if not isinstance(engine, dict):
+            return {} if engine is None else engine
+        return {name: value for name, value in engine.items() if value is not None}
 
     @property
     def effective_runtime(self) -> Runtime:

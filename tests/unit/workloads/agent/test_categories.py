@@ -1,4 +1,9 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flagscale_workloads.agent import Filter, StaticEncoder, Tool, ToolMatcher
 from flagscale_workloads.agent.tool_match.categories import Category
@@ -10,6 +15,9 @@ LABELLED = (
     Tool.create("rain_radar", "Where it rains: weather map of a city", category="weather"),
 )
 STRAY = Tool.create("delete_file", "Remove a file for ever")
+STATIC = StaticEncoder()
+NEAREST = -1.0
+"""However far it is."""
 
 
 def test_a_tool_without_category_gets_that_of_its_neighbours() -> None:
@@ -28,6 +36,57 @@ def test_what_is_far_from_all_stays_without() -> None:
     matcher = ToolMatcher([*LABELLED, STRAY], encoders={"static": StaticEncoder()})
     assert matcher.learn_categories(min_similarity=0.99) == {}
     matcher.close()
+
+
+def moved(category: str) -> list[Tool]:
+    """The tools of files, in another category."""
+    return [replace(tool, category=category) for tool in LABELLED if tool.category == "files"]
+
+
+def learned() -> ToolMatcher:
+    """The stray tool is among the files."""
+    matcher = ToolMatcher([*LABELLED, STRAY], encoders={"static": StaticEncoder()})
+    matcher.learn_categories()
+    return matcher
+
+
+def test_what_was_learned_follows_its_neighbours() -> None:
+    matcher = learned()
+    matcher.update(upsert=moved("documents"))
+    assert matcher.learn_categories() == {STRAY.key: "documents"}
+    matcher.update(upsert=[replace(STRAY, description="Remove a file for good")])
+    assert matcher.learn_categories() == {}
+
+    matcher.update(remove=[tool.key for tool in LABELLED])
+    assert matcher.learn_categories() == {STRAY.key: ""}
+    assert matcher.categories() == ()
+    matcher.close()
+
+
+@pytest.mark.parametrize("name", ["files", "weather"])
+def test_what_was_assigned_stays_whatever_neighbours_do(name: str) -> None:
+    matcher = learned()
+    matcher.assign_category([STRAY.key], name)
+    matcher.update(upsert=moved("documents"))
+    assert matcher.learn_categories() == {}
+    assert matcher.category(STRAY.key) == name
+    matcher.close()
+
+
+@given(st.permutations([*LABELLED, STRAY, Tool.create("sun_hours", "Sunny weather of a city")]))
+def test_what_is_learned_does_not_depend_on_the_order(tools: Sequence[Tool]) -> None:
+    """As two replicas see it: one by one, and all at once."""
+    slow, fast = (ToolMatcher(encoders={"static": STATIC}) for _ in range(2))
+    for tool in tools:
+        slow.update(upsert=[tool])
+        slow.learn_categories(NEAREST)
+    fast.update(upsert=[*LABELLED, *tools])
+    fast.learn_categories(NEAREST)
+    assert {t.key: slow.category(t.key) for t in tools} == {
+        t.key: fast.category(t.key) for t in tools
+    }
+    slow.close()
+    fast.close()
 
 
 def test_categories_are_assigned_renamed_and_merged() -> None:
@@ -66,6 +125,7 @@ def test_an_unknown_category_moves_nothing() -> None:
     before = matcher.generation
     assert matcher.remove_category("") == matcher.remove_category("none") == 0
     assert matcher.rename_category("", "files") == 0
+    assert matcher.rename_category("files", "files") == 0
     assert matcher.generation == before
 
 

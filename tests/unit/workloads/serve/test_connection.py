@@ -54,6 +54,22 @@ async def test_a_chunked_body_is_put_together() -> None:
         await client.close()
 
 
+async def test_an_http_1_0_client_gets_a_stream_that_ends_with_its_connection() -> None:
+    async def stream(exchange: Exchange) -> None:
+        exchange.start(200, JSON)
+        exchange.write(b"one ")
+        exchange.finish(b"two")
+
+    async with listening(stream) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+
+    assert (b"chunked" in head, b"connection: close" in head) == (False, True)
+    assert body == b"one two"
+
+
 async def refused(head: bytes, **settings: Any) -> tuple[int, str]:
     async with listening(**settings) as (_, port):
         client = await RawClient.connect(port)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flagscale_workloads.serve.scratch import engine_folder, folder_variables, temporary_root
@@ -43,6 +44,15 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path
         assert not held.exists()
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fs-file", "other"]
+
+
+def test_folders_that_are_made_at_the_same_time_are_not_taken_for_left_ones(tmp_path: Path) -> None:
+    def is_there(_: int) -> bool:
+        with engine_folder(tmp_path) as folder:
+            return folder.exists()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(is_there, range(2000)))
 
 
 def test_a_path_too_long_for_an_engines_sockets_is_not_used() -> None:

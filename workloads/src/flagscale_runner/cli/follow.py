@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from flagscale_runner.base import Manifest, Runner, Target, is_settled
+from flagscale_runner.base import Manifest, Runner, Target, is_settled, phase_of
 from flagscale_runner.cli.options import FAILED, SUSPENDED
 from flagscale_runner.cli.show import ready
 
@@ -29,12 +29,12 @@ def story(body: Manifest) -> str:
     """Where it is, in one line."""
     status, said = body.get("status") or {}, ready(body)
     progress: dict[str, Any] = status.get("progress") or {}
-    if status.get("phase") == "Running" and progress.get("step"):
+    if phase_of(body) == "Running" and progress.get("step"):
         rate, eta = progress.get("tokensPerSecond", "?"), progress.get("eta", "?")
         place = f"step {progress['step']}/{progress.get('totalSteps', '?')}"
         return f"{place}  loss {progress.get('loss', '?')}  {rate} tok/s  eta {eta}"
     message = f": {said['message']}" if said.get("message") else ""
-    return f"{status.get('phase', 'Pending')}{message}"
+    return f"{phase_of(body) or 'Pending'}{message}"
 
 
 def follow(runner: Runner, target: Target) -> int:
@@ -43,9 +43,10 @@ def follow(runner: Runner, target: Target) -> int:
     show = _Bar(console, target) if console.is_terminal else _Lines(target)
     with show:
         body = runner.wait(target, show.tell)
-    phase = body["status"]["phase"]
     print(f"{target.name}: {story(body)}", flush=True)
-    return {"Succeeded": 0, "Ready": 0, "Idle": 0, "Suspended": SUSPENDED}.get(phase, FAILED)
+    return {"Succeeded": 0, "Ready": 0, "Idle": 0, "Suspended": SUSPENDED}.get(
+        phase_of(body), FAILED
+    )
 
 
 class _Lines:

@@ -1,10 +1,13 @@
 """`flagscale status`, `logs`, `explain` and `doctor`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flagscale_runner.cli import options
+
+if TYPE_CHECKING:
+    from flagscale_runner.base import Manifest, Runner
 
 
 def status(
@@ -15,17 +18,33 @@ def status(
     output: options.Format = "text",
 ) -> None:
     """What runs, how far it is, and why it does not."""
-    from flagscale_runner.base import KINDS
     from flagscale_runner.cli.show import as_json, as_tables, as_text
     from flagscale_runner.waiting import existing
 
     with options.runner(on, context) as runner:
         if name is None:
-            bodies = [body for kind in KINDS for body in runner.resources(kind, namespace)]
+            bodies = _all(runner, namespace)
             typer.echo(as_json(bodies) if output == "json" else as_tables(bodies))
             return
         body = existing(runner, options.target(runner, name, namespace))
     typer.echo(as_json(body) if output == "json" else as_text(body))
+
+
+def _all(runner: "Runner", namespace: str | None) -> "list[Manifest]":
+    """Of the kinds that the user may list; RunnerError where that is none."""
+    from flagscale_runner.base import KINDS, NotAllowedError
+
+    bodies, refused = [], []
+    for kind in KINDS:
+        try:
+            bodies += runner.resources(kind, namespace)
+        except NotAllowedError as error:
+            refused.append(error)
+    if len(refused) == len(KINDS):
+        raise refused[0]
+    for refusal in refused:
+        typer.echo(f"flagscale: {refusal}", err=True)
+    return bodies
 
 
 def logs(

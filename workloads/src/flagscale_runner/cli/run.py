@@ -38,11 +38,11 @@ def run(
 ) -> None:
     """Run a file's resources and follow them; again: attach."""
     from flagscale_runner.cli.follow import follow
-    from flagscale_runner.documents import read_documents, runnable
+    from flagscale_runner.documents import read_documents, validated
 
     with options.runner(on, context) as runner:
         documents = read_documents(file)
-        targets = [runnable(document) for document in documents]
+        targets = [validated(document) for document in documents]
         given = _Given(volume or (), secret or (), engine_python or ())
         _prepare(runner, given, {t.namespace for t in targets})
         submitted = [runner.submit(document) for document in documents]

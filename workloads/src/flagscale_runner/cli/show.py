@@ -1,7 +1,7 @@
 """Resources as people and programs read them (pure)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from flagscale_runner.base import Manifest
@@ -16,6 +16,8 @@ _COLUMNS: Final[dict[str, Row]] = {
         "NAMESPACE", "NAME", "PHASE", "PROGRESS", "LOSS", "TOKENS/S", "ETA", "RESTARTS",
     ),
     "InferenceService": ("NAMESPACE", "NAME", "READY", "URL", "MODEL", "ENGINE", "REPLICAS"),
+    "AgentTool": ("NAMESPACE", "NAME", "CATEGORY", "SERVER", "READY", "CALLS"),
+    "AgentToolSource": ("NAMESPACE", "NAME", "READY", "TOOLS", "SERVER"),
 }  # fmt: skip
 
 
@@ -33,8 +35,7 @@ def ready(body: Manifest) -> dict[str, Any]:
 def row(body: Manifest) -> Row:
     """One line of the table, with the columns of `kubectl get`."""
     metadata = body["metadata"]
-    cells = _service(body) if body["kind"] == "InferenceService" else _job(body)
-    return metadata["namespace"], metadata["name"], *cells
+    return metadata["namespace"], metadata["name"], *_CELLS[body["kind"]](body)
 
 
 def _job(body: Manifest) -> Row:
@@ -60,6 +61,28 @@ def _service(body: Manifest) -> Row:
         status.get("engine", ""),
         (status.get("replicas") or {}).get("summary", ""),
     )
+
+
+def _tool(body: Manifest) -> Row:
+    status = body.get("status") or {}
+    category, calls = body["spec"].get("category") or "", status.get("calls")
+    shown = "" if calls is None else str(calls)
+    return category, status.get("server", ""), ready(body).get("status", ""), shown
+
+
+def _source(body: Manifest) -> Row:
+    status = body.get("status") or {}
+    count = status.get("tools")
+    tools = "" if count is None else str(count)
+    return ready(body).get("status", ""), tools, status.get("server") or ""
+
+
+_CELLS: Final[Mapping[str, Callable[[Manifest], Row]]] = {
+    "TrainJob": _job,
+    "InferenceService": _service,
+    "AgentTool": _tool,
+    "AgentToolSource": _source,
+}
 
 
 def as_tables(bodies: Sequence[Manifest]) -> str:

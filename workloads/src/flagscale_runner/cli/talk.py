@@ -69,17 +69,27 @@ def _answer(
 
 def match(
     request: Annotated[str, typer.Argument(help="What a user asks an agent for.")],
-    tools: Annotated[Path, typer.Option(help="AgentTools, OpenAI functions, or tools of MCP.")],
+    tools: Annotated[
+        Path | None,
+        typer.Option(
+            help="AgentTools, OpenAI functions, or tools of MCP; unset: the tools that are run, "
+            "and ready."
+        ),
+    ] = None,
+    namespace: options.Namespace = None,
+    on: options.On = "local",
+    context: options.Context = None,
     count: Annotated[int, typer.Option("--count", "-k", min=1, max=50, help="Tools.")] = 3,
     output: options.Format = "text",
 ) -> None:
-    """Find the tools of a file that answer a request."""
-    with options.sentences():
+    """Find the tools that answer a request."""
+    with options.runner(on, context) as runner:
         from flagscale_runner.cli.show import as_json, as_rows
-        from flagscale_runner.talk.tools_file import read_tools
+        from flagscale_runner.talk.tools_file import read_tools, ready_tools
         from flagscale_workloads.agent import ToolMatcher
 
-        hits = ToolMatcher(read_tools(tools)).match_tools(request, k=count).hits
+        found_in = read_tools(tools) if tools else ready_tools(runner, namespace)
+        hits = ToolMatcher(found_in).match_tools(request, k=count).hits
     found = [
         {"server": h.tool.server, "name": h.tool.name, "score": round(h.score, 3)} for h in hits
     ]

@@ -1,7 +1,7 @@
 """What the API server refuses, as a sentence with a next step (pure)."""
 
 from flagscale_operator.errors import ApiError, FlagScaleError
-from flagscale_runner.base import RunnerError
+from flagscale_runner.base import NotAllowedError, RunnerError
 
 
 def explained(error: FlagScaleError, server: str) -> RunnerError:
@@ -13,7 +13,7 @@ def explained(error: FlagScaleError, server: str) -> RunnerError:
             f"cluster {server}: your credentials are not accepted or have expired; log in again"
         )
     if error.status == 403:
-        return RunnerError(
+        return NotAllowedError(
             f"cluster {server}: {error.message}; ask an administrator for a role that may "
             f"{error.verb} {error.resource}"
         )

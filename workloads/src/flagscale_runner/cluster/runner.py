@@ -11,6 +11,8 @@ from flagscale_operator.errors import FlagScaleError
 from flagscale_operator.kube.budget import RequestBudget
 from flagscale_operator.kube.connection import Connection
 from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
     DEPLOYMENT,
     EVENT,
     INFERENCE_SERVICE,
@@ -21,18 +23,27 @@ from flagscale_operator.kube.kinds import (
     TRAIN_JOB,
     KubeKind,
 )
-from flagscale_runner.base import Manifest, RunnerError, Surroundings, Target, has_ended
+from flagscale_runner.base import (
+    WITHOUT_PODS,
+    Manifest,
+    RunnerError,
+    Surroundings,
+    Target,
+    has_ended,
+)
 from flagscale_runner.cluster.api import ClusterApi
 from flagscale_runner.cluster.kubeconfig import connection_of
 from flagscale_runner.cluster.logs import merged_lines
 from flagscale_runner.cluster.refusals import explained
-from flagscale_runner.documents import runnable
-from flagscale_runner.waiting import existing, wait_until_settled
+from flagscale_runner.documents import validated
+from flagscale_runner.waiting import existing, wait_until_settled, with_pods
 
 T = TypeVar("T")
 POLL_S: Final = 1.0
 FIELD_MANAGER: Final = "flagscale-cli"
-KINDS: Final = {kind.kind: kind for kind in (TRAIN_JOB, INFERENCE_SERVICE)}
+KINDS: Final = {
+    kind.kind: kind for kind in (TRAIN_JOB, INFERENCE_SERVICE, AGENT_TOOL, AGENT_TOOL_SOURCE)
+}
 MADE: Final = (PYTORCH_JOB.kind, DEPLOYMENT.kind, "ReplicaSet", RAY_SERVICE.kind, RAY_CLUSTER.kind)
 OWNER_LABELS: Final = {TRAIN_JOB.kind: keys.TRAIN_JOB_LABEL,
                        INFERENCE_SERVICE.kind: keys.INFERENCE_SERVICE_LABEL}  # fmt: skip
@@ -95,7 +106,7 @@ class ClusterRunner:
         metadata = {"namespace": self._namespace, **(body.get("metadata") or {})}
         manifest = {**body, "metadata": metadata}
         manifest.pop("status", None)
-        target = runnable(manifest)
+        target = validated(manifest)
         known = self.status(target)
         if known and target.kind == TRAIN_JOB.kind and has_ended(known):
             self.stop(target)
@@ -121,7 +132,7 @@ class ClusterRunner:
 
     def logs(self, target: Target, *, follow: bool) -> Iterator[str]:
         """See `Runner.logs`."""
-        uid = existing(self, target)["metadata"]["uid"]
+        uid = with_pods(self, target)["metadata"]["uid"]
         pods = _newest(self._pods(target, uid))
         yield from self._each(merged_lines(self._opened(), pods, follow=follow))
 
@@ -154,6 +165,8 @@ class ClusterRunner:
         return body is not None and body["metadata"]["uid"] == uid
 
     def _pods(self, target: Target, uid: str) -> list[Manifest]:
+        if target.kind in WITHOUT_PODS:
+            return []
         selector = f"{OWNER_LABELS[target.kind]}={target.name},{keys.OWNER_UID_LABEL}={uid}"
         return self._ask(lambda api: api.list(POD, target.namespace, label_selector=selector))
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from flagscale_operator.kinds.clock import parse_time
-from flagscale_runner.base import Manifest, Surroundings
+from flagscale_runner.base import Manifest, Surroundings, phase_of
 
 _IN_TROUBLE: Final = ("Failed", "Restarting", "Pending", "Degraded", "Loading")
 """Phases in which the last failure is still news."""
@@ -38,13 +38,13 @@ def facts_of(body: Manifest, around: Surroundings, now: datetime) -> Facts:
     ready = conditions.get("Ready") or {}
     made = parse_time(metadata.get("creationTimestamp"))
     failure = status.get("failure") or (status.get("model") or {}).get("lastFailure") or {}
-    current = failure if status.get("phase") in _IN_TROUBLE else {}
+    current = failure if phase_of(body) in _IN_TROUBLE else {}
     texts = (*_given(current.get("message"), ready.get("message")), *_words(around))
     return Facts(
         kind=body["kind"],
         name=metadata["name"],
         namespace=metadata.get("namespace", "default"),
-        phase=status.get("phase", ""),
+        phase=phase_of(body),
         cause=current.get("cause") or current.get("reason") or "",
         reason=ready.get("reason", ""),
         message=current.get("message") or ready.get("message", ""),

@@ -42,7 +42,7 @@ PROBLEMS: Final = (
     Problem("ExpiredCredentials", "log in again, or renew the token in the Secret that spec names",
             words=r"token (has |is )?expired|expired token|\b401\b[^0-9]{0,20}unauthorized|"
             r"invalid bearer token",
-            reasons=("ModelUnauthorized",)),
+            reasons=("ModelUnauthorized", "Unauthorized")),
     Problem("QuotaExceeded", "ask for less in spec.resources, end other jobs, or have the quota of "
             "the namespace raised: kubectl describe resourcequota -n {namespace}",
             words=r"exceeded quota|quota .*exceeded"),
@@ -66,7 +66,7 @@ PROBLEMS: Final = (
             reasons=("ImagePull",)),
     Problem("SecretMissing", "create the Secret with that key",
             words=r'secret "[^"]*" not found|couldn\'t find key|comes from Secret',
-            reasons=("ApiKeysUnusable",),
+            reasons=("ApiKeysUnusable", "SecretNotFound", "SecretUnusable", "SecretForbidden"),
             here="say what stands for it: flagscale run FILE --secret NAME=FOLDER_OR_FILE"),
     Problem("OperatorSilent", "the operator has not looked at it: kubectl get pods -n "
             "flagscale-system; flagscale doctor --on cluster",
@@ -100,7 +100,20 @@ PROBLEMS: Final = (
     Problem("CheckpointUnreadable", "remove the checkpoint that the message names; an older one, "
             "or the start, is taken", reasons=("CheckpointUnreadable",)),
     Problem("InvalidSpec", "correct the field that the message names",
-            reasons=("InvalidSpec", "Conflict", "ApplyRejected")),
+            reasons=("InvalidSpec", "InvalidParameters", "Conflict", "ApplyRejected")),
+    Problem("ToolChanged", "review the tool, then approve it as the message says",
+            reasons=("SchemaDrifted",)),
+    Problem("ToolNameTaken", "say another spec.name or spec.server", reasons=("DuplicateName",)),
+    Problem("ToolUnreachable", "start its server, or correct its URL; it is looked at again",
+            reasons=("Unreachable", "DoesNotResolve", "TimedOut", "ServerAway", "TlsFailed"),
+            here="start its server, or correct its URL; then run the file again"),
+    Problem("ToolForbidden", "name its host in spec.egress.internalHosts if you mean it, or "
+            "correct the URL", reasons=("ForbiddenAddress", "ForbiddenRedirect", "Redirected")),
+    Problem("ToolAnswersBadly", "correct what the server answers, or the URL",
+            reasons=("BadAnswer", "NoAgentCard", "TooLarge", "InvalidDocument",
+                     "DocumentNotFound")),
+    Problem("MatcherMissing", "install the chart with matcher.enabled=true",
+            reasons=("NoMatcher",)),
     Problem("Deadline", "raise spec.activeDeadlineSeconds, then make a new TrainJob",
             reasons=("Deadline",)),
     Problem("UserException", "correct the program or its arguments; flagscale logs {name} shows "

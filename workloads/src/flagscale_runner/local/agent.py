@@ -17,14 +17,22 @@ from prometheus_client import CollectorRegistry
 from flagscale_operator.controller.queue import Key, KeyedQueue
 from flagscale_operator.controller.runner import run_workers
 from flagscale_operator.controller.view import ClusterView
+from flagscale_operator.edge.tools import make_outside
 from flagscale_operator.kinds.train_job.pod import RenderContext
-from flagscale_operator.kube.client import Manifest
-from flagscale_operator.kube.kinds import INFERENCE_SERVICE, POD, TRAIN_JOB
+from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
+    INFERENCE_SERVICE,
+    POD,
+    TRAIN_JOB,
+)
 from flagscale_operator.progress.board import ProgressBoard
 from flagscale_operator.progress.server import serve_progress
 from flagscale_operator.progress.tls import ensure_certificates
 from flagscale_operator.progress.tokens import TokenChecker
+from flagscale_operator.settings import Settings
 from flagscale_operator.telemetry.metrics import Metrics
+from flagscale_runner.base import is_settled
 from flagscale_runner.local.controllers import MADE, Controllers, controllers_of
 from flagscale_runner.local.durable import write_whole
 from flagscale_runner.local.folders import Folders
@@ -38,7 +46,7 @@ IDLE_S: Final = 10.0
 PORT_FILE: Final = "progress.port"
 _ADDRESS: Final = "127.0.0.1"
 _OWN_NAMESPACE: Final = "flagscale-local"
-WATCHED: Final = (TRAIN_JOB, INFERENCE_SERVICE, *MADE, POD)
+WATCHED: Final = (TRAIN_JOB, INFERENCE_SERVICE, AGENT_TOOL, AGENT_TOOL_SOURCE, *MADE, POD)
 
 
 def utc_now() -> datetime:
@@ -67,7 +75,9 @@ async def run_agent(folders: Folders, environ: Mapping[str, str]) -> None:
     ) as port:
         write_whole(folders.root / PORT_FILE, str(port))
         context = RenderContext("", f"https://{_ADDRESS}:{port}", certificates.ca_pem)
-        reconcile = reconcile_with(kube, view, board, metrics, context, clock=utc_now)
+        outside = make_outside(Settings(tool_loopback=True), kube, view, queue)
+        asking = asyncio.create_task(outside.run(metrics))
+        reconcile = reconcile_with(kube, view, board, outside, metrics, context, clock=utc_now)
         workers = asyncio.create_task(run_workers(queue, reconcile, workers=1, observer=metrics))
         informer = FolderInformer(kube, view, queue, WATCHED)
         controllers = controllers_of(kube, folders, environ, utc_now)
@@ -76,6 +86,8 @@ async def run_agent(folders: Folders, environ: Mapping[str, str]) -> None:
         finally:
             queue.close()
             await workers
+            asking.cancel()
+            await asyncio.wait({asking})
 
 
 async def _until_idle(
@@ -86,17 +98,18 @@ async def _until_idle(
         informer.sync()
         live = controllers.sync()
         informer.sync()
-        jobs = filter(None, map(view.train_jobs.get, view.train_jobs.identities()))
-        services = len(view.inference_services.identities())
-        if live or services or len(queue) or not all(map(_finished, jobs)):
+        if live or len(queue) or _is_needed(view):
             busy_at = time.monotonic()
         await asyncio.sleep(TICK_S)
 
 
-def _finished(body: Manifest) -> bool:
-    status = body.get("status") or {}
-    suspended = body["spec"].get("suspend") and status.get("phase") == "Suspended"
-    return bool(suspended or status.get("completionTime"))
+def _is_needed(view: ClusterView) -> bool:
+    """Whether something serves, or has not come to its end."""
+    stores = (view.train_jobs, view.agent_tools, view.tool_sources)
+    bodies = (store.get(key) for store in stores for key in store.identities())
+    return bool(view.inference_services.identities()) or not all(
+        is_settled(body) for body in bodies if body
+    )
 
 
 def _kept_port(folders: Folders) -> int:

@@ -7,6 +7,8 @@ from typing import Final
 
 from flagscale_operator.kube.client import Manifest
 from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
     DEPLOYMENT,
     EVENT,
     INFERENCE_SERVICE,
@@ -25,7 +27,8 @@ from flagscale_runner.local.kubelet import Kubelet
 from flagscale_runner.local.objects import FolderKube
 
 MADE: Final = (PYTORCH_JOB, DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET)
-"""What the reconcilers make, besides pods."""
+"""What the reconcilers make, besides pods and the tools of a source."""
+OWNERS: Final = (TRAIN_JOB, INFERENCE_SERVICE, AGENT_TOOL, AGENT_TOOL_SOURCE)
 
 
 class Controllers:
@@ -63,10 +66,11 @@ class Controllers:
         return {body["metadata"]["uid"]: body for body in self._kube.objects(kind)}
 
     def _collect_garbage(self) -> None:
-        owners = {*self._by_uid(TRAIN_JOB), *self._by_uid(INFERENCE_SERVICE)}
-        for kind in MADE:
+        owners = {uid for kind in OWNERS for uid in self._by_uid(kind)}
+        for kind in (*MADE, AGENT_TOOL):
             for body in list(self._kube.objects(kind)):
-                if body["metadata"]["ownerReferences"][0]["uid"] not in owners:
+                named = body["metadata"].get("ownerReferences")
+                if named and named[0]["uid"] not in owners:
                     self._forget(kind, body)
         for event in list(self._kube.objects(EVENT)):
             if event["involvedObject"]["uid"] not in owners:

@@ -7,6 +7,7 @@ under one lock, gets the next resourceVersion, and is seen by others through the
 import json
 import secrets
 import uuid
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -15,9 +16,10 @@ from pathlib import Path
 from flagscale_operator.errors import ApiError
 from flagscale_operator.kinds.clock import format_time
 from flagscale_operator.kube.client import Manifest
-from flagscale_operator.kube.kinds import TOKEN_REVIEW, KubeKind
+from flagscale_operator.kube.kinds import SECRET, TOKEN_REVIEW, KubeKind
 from flagscale_runner.local.durable import locked, write_whole
 from flagscale_runner.local.folders import Folders
+from flagscale_runner.local.secret_files import UnreadableSecretError, read_secret
 
 
 class FolderKube:
@@ -45,8 +47,20 @@ class FolderKube:
         return _read(self._path(kind, namespace, name))
 
     async def get(self, kind: KubeKind, namespace: str | None, name: str) -> Manifest | None:
-        """See `Kube.get`."""
+        """See `Kube.get`; a Secret is what stands for it."""
+        if kind is SECRET:
+            return self._secret(namespace or "", name)
         return self.find(kind, namespace, name)
+
+    def _secret(self, namespace: str, name: str) -> Manifest | None:
+        path = self._folders.secret(namespace, name)
+        if not path.exists():
+            return self.find(SECRET, namespace, name)
+        try:
+            values = read_secret(path.resolve()).items()
+        except UnreadableSecretError:
+            return None
+        return {"data": {key: b64encode(value.encode()).decode() for key, value in values}}
 
     async def list(
         self, kind: KubeKind, namespace: str | None = None, *, label_selector: str = ""

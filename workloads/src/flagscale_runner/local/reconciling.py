@@ -6,12 +6,21 @@ from datetime import datetime
 
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.view import ClusterView
+from flagscale_operator.edge.tools import Outside
+from flagscale_operator.kinds.agent_tool.reconciler import AgentToolReconciler
+from flagscale_operator.kinds.agent_tool_source.reconciler import AgentToolSourceReconciler
 from flagscale_operator.kinds.inference_service.load import LoadFact
 from flagscale_operator.kinds.inference_service.pods import ServingContext
 from flagscale_operator.kinds.inference_service.reconciler import InferenceServiceReconciler
 from flagscale_operator.kinds.train_job.pod import RenderContext
 from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
-from flagscale_operator.kube.kinds import TRAIN_JOB
+from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
+    INFERENCE_SERVICE,
+    TRAIN_JOB,
+)
+from flagscale_operator.outside.matcher_index import Indexed
 from flagscale_operator.progress.board import ProgressBoard
 from flagscale_operator.telemetry.events import EventRecorder
 from flagscale_operator.telemetry.metrics import Metrics
@@ -29,23 +38,59 @@ class NoLoad:
         """See `LoadSource.forget`."""
 
 
-def reconcile_with(
-    kube: FolderKube,
-    view: ClusterView,
-    board: ProgressBoard,
-    metrics: Metrics,
-    context: RenderContext,
-    *,
-    clock: Callable[[], datetime],
-) -> Callable[[Key], Awaitable[float | None]]:
-    """One pass over the object of a key, by the reconciler of its kind."""
-    events = EventRecorder(
+class IndexHere:
+    """Every tool is found: who matches reads the folder itself."""
+
+    url = "this machine"
+
+    def of(self, uid: str, generation: int) -> Indexed:
+        """See `Indexes.of`."""
+        return Indexed(replicas=1, having=1)
+
+
+def _recorder(kube: FolderKube, metrics: Metrics, clock: Callable[[], datetime]) -> EventRecorder:
+    return EventRecorder(
         kube,
         component="flagscale-local",
         instance=str(os.getpid()),
         clock=clock,
         on_failure=metrics.event_failed,
     )
+
+
+def _of_tools(
+    kube: FolderKube,
+    view: ClusterView,
+    outside: Outside,
+    events: EventRecorder,
+    clock: Callable[[], datetime],
+) -> dict[str, Callable[[Key], Awaitable[float | None]]]:
+    tools = AgentToolReconciler(
+        kube=kube,
+        view=view,
+        probes=outside.probes,
+        indexes=IndexHere(),
+        events=events,
+        clock=clock,
+    )
+    sources = AgentToolSourceReconciler(
+        kube=kube, view=view, listings=outside.listings, events=events, clock=clock
+    )
+    return {AGENT_TOOL.kind: tools.reconcile, AGENT_TOOL_SOURCE.kind: sources.reconcile}
+
+
+def reconcile_with(
+    kube: FolderKube,
+    view: ClusterView,
+    board: ProgressBoard,
+    outside: Outside,
+    metrics: Metrics,
+    context: RenderContext,
+    *,
+    clock: Callable[[], datetime],
+) -> Callable[[Key], Awaitable[float | None]]:
+    """One pass over the object of a key, by the reconciler of its kind."""
+    events = _recorder(kube, metrics, clock)
     jobs = TrainJobReconciler(
         kube=kube,
         view=view,
@@ -63,9 +108,13 @@ def reconcile_with(
         context=ServingContext(""),
         clock=clock,
     )
+    by_kind = {
+        TRAIN_JOB.kind: jobs.reconcile,
+        INFERENCE_SERVICE.kind: services.reconcile,
+        **_of_tools(kube, view, outside, events, clock),
+    }
 
     async def reconcile(key: Key) -> float | None:
-        reconciler = jobs if key.kind == TRAIN_JOB.kind else services
-        return await reconciler.reconcile(key)
+        return await by_kind[key.kind](key)
 
     return reconcile

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from flagscale_api import keys
-from flagscale_operator.kube.kinds import EVENT, INFERENCE_SERVICE, POD, TRAIN_JOB
+from flagscale_operator.kube.kinds import (
+    AGENT_TOOL,
+    AGENT_TOOL_SOURCE,
+    EVENT,
+    INFERENCE_SERVICE,
+    POD,
+    TRAIN_JOB,
+)
 from flagscale_runner.base import Manifest, RunnerError, Surroundings, Target, has_ended
 from flagscale_runner.local.container import LOG
 from flagscale_runner.local.detached import start_detached
@@ -19,10 +26,12 @@ from flagscale_runner.local.secret_files import UnreadableSecretError, read_secr
 from flagscale_runner.local.service_spec import service_here, with_notes
 from flagscale_runner.local.serving_ports import front_port
 from flagscale_runner.talk.local_door import post
-from flagscale_runner.waiting import existing, wait_until_settled
+from flagscale_runner.waiting import existing, wait_until_settled, with_pods
 
 POLL_S: Final = 0.2
-KINDS: Final = {kind.kind: kind for kind in (TRAIN_JOB, INFERENCE_SERVICE)}
+KINDS: Final = {
+    kind.kind: kind for kind in (TRAIN_JOB, INFERENCE_SERVICE, AGENT_TOOL, AGENT_TOOL_SOURCE)
+}
 API_KEY: Final = "FLAGSCALE_API_KEY"
 """Variable with the key of services that ask for one."""
 AGENT_START_S: Final = 5.0
@@ -49,10 +58,10 @@ class LocalRunner:
         return "default"
 
     def submit(self, body: Manifest) -> Target:
-        """See `Runner.submit`; a service takes over a changed spec, a TrainJob that runs not."""
-        from flagscale_runner.documents import runnable  # models, which looking needs not
+        """See `Runner.submit`; a changed spec is taken over, but not by a TrainJob that runs."""
+        from flagscale_runner.documents import validated  # models, which looking needs not
 
-        target = runnable(body)
+        target = validated(body)
         kind = KINDS[target.kind]
         manifest = {**body, "metadata": {**body["metadata"], "namespace": target.namespace}}
         manifest.pop("status", None)
@@ -74,7 +83,7 @@ class LocalRunner:
             raise RunnerError(
                 f"{target}: runs with another spec; stop it first, or give the new one another name"
             )
-        self._kube.put(INFERENCE_SERVICE, manifest)
+        self._kube.put(KINDS[target.kind], manifest)
 
     def use_engine(self, engine: str, python: Path) -> None:
         """Let an engine run in an environment of its own, by its interpreter."""
@@ -166,7 +175,7 @@ class LocalRunner:
 
     def logs(self, target: Target, *, follow: bool) -> Iterator[str]:
         """See `Runner.logs`."""
-        uid = existing(self, target)["metadata"]["uid"]
+        uid = with_pods(self, target)["metadata"]["uid"]
         seen: dict[str, int] = {}
         while True:
             pods = self._newest_pods(target, uid)

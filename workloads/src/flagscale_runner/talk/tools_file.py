@@ -1,4 +1,4 @@
-"""Tools out of a file, in the forms that agents have them in."""
+"""Tools out of a file, in the forms that agents have them in, or those that are run."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from flagscale_api.v1alpha1.agent_tool import AgentToolSpec
-from flagscale_runner.base import Manifest, RunnerError
+from flagscale_runner.base import Manifest, Runner, RunnerError, phase_of
 from flagscale_runner.documents import validated
 from flagscale_workloads.agent import Tool
 
@@ -23,6 +23,22 @@ def read_tools(path: Path) -> list[Tool]:
     if not entries:
         raise RunnerError(f"{path}: holds no tools; {_HELP}")
     return [_tool(path, number, entry) for number, entry in enumerate(entries, 1)]
+
+
+def ready_tools(runner: Runner, namespace: str | None) -> list[Tool]:
+    """The AgentTools that agents may call; RunnerError when there are none."""
+    bodies = [b for b in runner.resources("AgentTool", namespace) if phase_of(b) == "Ready"]
+    if not bodies:
+        raise RunnerError(
+            "tools: none is ready; `flagscale run FILE` makes AgentTools known, or name a file "
+            "with --tools"
+        )
+    return [_tool(Path(b["metadata"]["name"]), 1, _of_resource(_as_written(b))) for b in bodies]
+
+
+def _as_written(body: Manifest) -> Manifest:
+    """A resource as a file has it: what the API server adds is nobody's mistake."""
+    return {name: body[name] for name in ("apiVersion", "kind", "metadata", "spec")}
 
 
 def _entries(document: Any) -> list[Any]:  # noqa: ANN401 - of a file

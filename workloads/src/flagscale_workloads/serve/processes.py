@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import socket
 from collections import deque
@@ -14,6 +13,7 @@ from typing import Final
 
 from flagscale_workloads.backends.adapter import Launch
 from flagscale_workloads.serve.engine_output import EngineOutput
+from flagscale_workloads.serve.guard import guarded
 from flagscale_workloads.serve.last_words import last_words
 from flagscale_workloads.serve.scratch import folder_variables
 
@@ -26,10 +26,6 @@ KEPT_ENVIRONMENT: Final = (
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HOME",
     "XDG_CACHE_HOME", "VIRTUAL_ENV", "PYTHONPATH",
 )  # fmt: skip
-
-
-# The kernel ends an engine whose serving process was killed; it would keep its memory otherwise.
-ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 
 
 class EngineExitedError(Exception):
@@ -67,13 +63,12 @@ class EngineProcess:
         folder: Path,
         on_line: Callable[[str], None],
     ) -> "EngineProcess":
-        """Start it in a process group of its own, so that its children end with it.
+        """Start it in a process group of its own, so that its children end with it, or with us.
 
         `folder` is for its temporary files; see `scratch`.
         """
         process = await asyncio.create_subprocess_exec(
-            *ENDS_WITH_US,
-            *launch.command,
+            *guarded(launch.command),
             env=engine_environment(environ, launch, folder),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -1,6 +1,7 @@
 """The HTTP side: REST and MCP behind one door."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
@@ -113,7 +114,8 @@ class ServiceApp:
     async def list_tools(self, http: Request) -> Response:
         """GET /v1/tools."""
         asked: dict[str, Any] = dict(http.query_params)
-        if asked.get("limit", "").isdigit():
+        # Digits of other scripts are none to `int`, and neither are thousands of them.
+        if re.fullmatch("[0-9]{1,9}", asked.get("limit", "")):
             asked["limit"] = int(asked["limit"])
         request = parsed(ListRequest, asked)
         return JSONResponse(await self._service.list_tools(exchange_of(http), request))

@@ -51,7 +51,6 @@ def described(entry: Entry, category: str) -> dict[str, Any]:
     spec = entry.spec
     return {
         **_summary(entry, category),
-        "kind": spec.kind,
         "tags": list(spec.tags),
         "example_queries": list(spec.example_queries),
         "input_schema": spec.parameters.as_schema(),
@@ -93,6 +92,7 @@ def _summary(entry: Entry, category: str) -> dict[str, Any]:
         "name": entry.name,
         "tool": entry.tool.name,
         "server": entry.tool.server,
+        "kind": entry.spec.kind,
         "category": category,
         "description": entry.tool.description,
     }

@@ -55,16 +55,20 @@ def members(snapshot: Snapshot, name: str) -> list[str]:
 
 
 def learn(snapshot: Snapshot, min_similarity: float) -> Mapping[str, str]:
-    """Nearest centroid of each tool without a category, by the first arm that embedded it."""
+    """Nearest centroid of each open tool, by the first arm that embedded it; empty: none is near.
+
+    Learned categories make no centroid: they follow those that were given, in whatever order tools
+    came, so that two replicas learn the same.
+    """
     rows = list(snapshot.rows())
     for arm in snapshot.dimensions:
-        known = [row for row in rows if row.category and arm in row.embedded]
-        unknown = [row for row in rows if not row.category and arm in row.embedded]
+        known = [row for row in rows if not row.open and arm in row.embedded]
+        unknown = [row for row in rows if row.open and arm in row.embedded]
         counts = Counter(row.category for row in known)
         names = sorted(name for name, n in counts.items() if n >= TOOLS_OF_A_CATEGORY)
         if names and unknown:
             return _nearest(names, known, unknown, arm, min_similarity)
-    return {}
+    return {row.tool.key: "" for row in rows if row.learned}
 
 
 def _nearest(
@@ -77,7 +81,6 @@ def _nearest(
             centroids[numbers[row.category]] += row.embedded[arm].tool
     cosines = np.stack([row.embedded[arm].tool for row in unknown]) @ unit(centroids).T
     return {
-        row.tool.key: names[int(own.argmax())]
+        row.tool.key: names[int(own.argmax())] if own.max() >= min_similarity else ""
         for row, own in zip(unknown, cosines, strict=True)
-        if own.max() >= min_similarity
     }

@@ -34,15 +34,12 @@ class Indexer:
     def rows(
         self, tools: Sequence[Tool], snapshot: Snapshot, *, defer: Collection[str] = ()
     ) -> list[Row]:
-        """One row per tool. A category that was assigned stays while the tool's own does.
+        """One row per tool. A category that was assigned or learned stays while its own does.
 
         Arms in `defer` embed nothing now: they give what the store has.
         """
         embedded = self._embedded(tools, defer)
-        return [
-            Row(tool, _category(tool, snapshot), document(tool, snapshot.vocabulary), own)
-            for tool, own in zip(tools, embedded, strict=True)
-        ]
+        return [_row(tool, snapshot, own) for tool, own in zip(tools, embedded, strict=True)]
 
     def lacking(self, snapshot: Snapshot, limit: int) -> list[Row]:
         """Up to `limit` living rows that an arm has not embedded."""
@@ -54,11 +51,24 @@ class Indexer:
         embedded = self._embedded([row.tool for row in rows], ())
         return [replace(row, embedded=own) for row, own in zip(rows, embedded, strict=True)]
 
-    def relabel(self, labels: Mapping[str, str | None], snapshot: Snapshot) -> list[Row]:
-        """Rows whose category becomes another one; empty: none at all, None: the tool's own."""
+    def relabel(
+        self, labels: Mapping[str, str | None], snapshot: Snapshot, *, learned: bool = False
+    ) -> list[Row]:
+        """Rows whose category becomes another one; empty: none at all, None: the tool's own.
+
+        What was `learned` takes no row that is not open, and what was not makes it final.
+        """
         rows = [(row, label) for key, label in labels.items() if (row := snapshot.get(key))]
-        changed = [(row, row.tool.category if label is None else label) for row, label in rows]
-        return [replace(row, category=label) for row, label in changed if row.category != label]
+        changed = [
+            (row, row.tool.category if label is None else label, learned and bool(label))
+            for row, label in rows
+            if row.open or not learned
+        ]
+        return [
+            replace(row, category=label, learned=neighbours)
+            for row, label, neighbours in changed
+            if (row.category, row.learned) != (label, neighbours)
+        ]
 
     def _embedded(self, tools: Sequence[Tool], defer: Collection[str]) -> list[dict[str, Embedded]]:
         embedded: list[dict[str, Embedded]] = [{} for _ in tools]
@@ -91,8 +101,9 @@ class Indexer:
         return list(np.split(rows, ends[:-1])) if len(tools) else []
 
 
-def _category(tool: Tool, snapshot: Snapshot) -> str:
+def _row(tool: Tool, snapshot: Snapshot, embedded: Mapping[str, Embedded]) -> Row:
+    made = Row(tool, tool.category, document(tool, snapshot.vocabulary), embedded)
     before = snapshot.get(tool.key)
-    if before is not None and before.tool.category == tool.category:
-        return before.category
-    return tool.category
+    if before is None or before.tool.category != tool.category:
+        return made
+    return replace(made, category=before.category, learned=before.learned)

@@ -206,12 +206,13 @@ class ToolMatcher:
         return summarize(self._snapshot)
 
     def learn_categories(self, min_similarity: float = 0.35) -> Mapping[str, str]:
-        """Give tools without a category that of the nearest centroid; returns key to category.
+        """Give tools without a category that of the nearest centroid; returns what changed.
 
-        `min_similarity` is a cosine; what is farther from all stays without.
+        `min_similarity` is a cosine; what is farther from all stays without. What was learned
+        before is learned anew, and is empty in the answer where nothing is near any more.
         """
-        learned = learn(self._snapshot, min_similarity)
-        return self._relabel(lambda _: learned)
+        found = learn(self._snapshot, min_similarity)
+        return self._relabel(lambda _: found, learned=True)
 
     def assign_category(self, keys: Sequence[str], category: str) -> None:
         """Put tools into a category, whatever their own says; empty: back to their own.
@@ -229,6 +230,8 @@ class ToolMatcher:
             ValueError: the new name is empty or too long.
         """
         label = category_name(new)
+        if label == old:
+            return 0
         return len(self._relabel(lambda now: dict.fromkeys(members(now, old), label)))
 
     def remove_category(self, name: str) -> int:
@@ -240,10 +243,12 @@ class ToolMatcher:
         for arm in self._arms.values():
             arm.close()
 
-    def _relabel(self, choose: Callable[[Snapshot], Mapping[str, str | None]]) -> Mapping[str, str]:
+    def _relabel(
+        self, choose: Callable[[Snapshot], Mapping[str, str | None]], *, learned: bool = False
+    ) -> Mapping[str, str]:
         with self._writing:
             # Chosen under the lock: a tool that joins a category meanwhile is not left behind.
-            rows = self._indexer.relabel(choose(self._snapshot), self._snapshot)
+            rows = self._indexer.relabel(choose(self._snapshot), self._snapshot, learned=learned)
             if rows:
                 self._snapshot = self._snapshot.changed(rows, ())
             return {row.tool.key: row.category for row in rows}

@@ -33,6 +33,13 @@ class Row:
     """Its own, or the learned one."""
     document: Document
     embedded: Mapping[str, Embedded]
+    learned: bool = False
+    """Whether `category` came from neighbours, and goes as they go."""
+
+    @property
+    def open(self) -> bool:
+        """Whether neighbours decide its category: nobody else has."""
+        return self.learned or not self.category
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,7 @@ class ServerConnection(asyncio.Protocol):
             headers=self._headers,
             body=self._body[0] if len(self._body) == 1 else b"".join(self._body),
             keep_alive=self._parser.should_keep_alive(),
+            takes_chunks=self._parser.get_http_version() != "1.0",
         )
         self._receiving = False
         self._waiting.append(request)

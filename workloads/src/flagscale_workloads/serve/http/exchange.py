@@ -43,16 +43,21 @@ class Exchange:
 
     def start(self, status: int, content_type: bytes, headers: Headers = ()) -> None:
         """The head of an answer whose length is not known."""
-        self.status = status
-        self._connection.transport.write(
-            response_head(
-                status, content_type, length=None, headers=headers, keep_alive=self.keep_alive
-            )
+        chunked = self.request.takes_chunks
+        self.status, self.keep_alive = status, self.keep_alive and chunked
+        head = response_head(
+            status,
+            content_type,
+            length=None,
+            headers=headers,
+            keep_alive=self.keep_alive,
+            chunked=chunked,
         )
+        self._connection.transport.write(head)
 
     def write(self, data: bytes) -> None:
         """A part of the answer."""
-        self._connection.transport.write(chunk(data))
+        self._connection.transport.write(chunk(data) if self.request.takes_chunks else data)
 
     async def drained(self) -> None:
         """Until the client has taken what was written."""
@@ -61,7 +66,9 @@ class Exchange:
     def finish(self, last: bytes = b"") -> None:
         """The end of an answer that was started, after a last part."""
         self.finished = True
-        self._connection.transport.write((chunk(last) if last else b"") + LAST_CHUNK)
+        if self.request.takes_chunks:
+            last = (chunk(last) if last else b"") + LAST_CHUNK
+        self._connection.transport.write(last)
 
     def upgrade(self, to: "Upgrade") -> bytes:
         """Hand the connection over after an upgrade; see `ServerConnection.upgrade`."""

@@ -38,6 +38,8 @@ class Request:
     headers: dict[bytes, bytes]
     body: bytes = b""
     keep_alive: bool = True
+    takes_chunks: bool = True
+    """False for HTTP/1.0, where a body of unknown length ends with the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,17 @@ def response_head(
     length: int | None,
     headers: Iterable[tuple[bytes, bytes]] = (),
     keep_alive: bool = True,
+    chunked: bool = True,
 ) -> bytes:
-    """Status line and headers; without a length the body is chunked."""
+    """Status line and headers; a body without a length is chunked, or ends with the connection."""
     lines = [
         b"HTTP/1.1 %d %s" % (status, _REASONS.get(status, b"Unknown")),
         b"content-type: " + content_type,
-        b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length,
     ]
+    if length is not None:
+        lines.append(b"content-length: %d" % length)
+    elif chunked:
+        lines.append(b"transfer-encoding: chunked")
     lines += [name + b": " + value for name, value in headers]
     if not keep_alive:
         lines.append(b"connection: close")
