@@ -1,12 +1,15 @@
 """What the API server itself refuses, accepts and shows of InferenceServices: no operator runs."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
+from support.engine_settings import auto_specs
 from support.inference_services import SPEC
 from support.install import ROOT
 from support.kubectl import Kubectl
@@ -101,6 +104,12 @@ def test_a_bad_field_is_refused_by_its_path(
         (merged(LLAMACPP, {"engine": {"quantization": "awq"}}), "spec.engine.quantization", "f16"),
         (merged(LLAMACPP, {"engine": {"maxConcurrency": 2}}), "spec.engine.maxConcurrency", "one"),
         ({"podTemplate": {"labels": {"a b": "c"}}}, "spec.podTemplate.labels", "keys must be"),
+        (
+            {"engine": {"name": "auto", "device": "cuda", "kvCacheTokens": 64}},
+            "spec.engine.device",
+            "use cpu or auto, or transformers",
+        ),
+        ({"engine": {"name": "auto", "quantization": "awq"}}, "spec.engine.quantization", "int8"),
         ({"model": {**HUB, "uri": "s3://b/m"}}, "spec.model", "exactly one of trainJobRef"),
         ({"model": web("https://h/m")}, "spec.model.uri", "has no folders"),
         ({"model": web("https://h/m.tar")}, "spec.model.sha256", "is needed for an https URI"),
@@ -128,6 +137,37 @@ def test_defaults_are_filled_in_at_apply(kubectl: Kubectl, namespace: str) -> No
     kubectl.apply(service(SPEC), namespace)
     stored = json.loads(kubectl("get", "isvc", "svc", "-n", namespace, "-o", "json").stdout)
     assert stored["spec"] == as_json(InferenceServiceSpec.model_validate(SPEC))
+
+
+def test_an_engine_need_not_be_named(kubectl: Kubectl, namespace: str) -> None:
+    spec = {"model": SPEC["model"]}
+    assert kubectl.apply(service(spec), namespace).returncode == 0
+    stored = json.loads(kubectl("get", "isvc", "svc", "-n", namespace, "-o", "json").stdout)
+    assert stored["spec"]["engine"]["name"] == "auto"
+    assert stored["spec"] == as_json(InferenceServiceSpec.model_validate(spec))
+
+
+def sentence(spec: dict[str, Any]) -> str:
+    """What the model says against a spec; nothing: it takes it."""
+    try:
+        InferenceServiceSpec.model_validate(spec)
+    except ValidationError as error:
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
+    return ""
+
+
+def test_the_engine_that_auto_stands_for_is_judged_alike(kubectl: Kubectl, namespace: str) -> None:
+    specs = {f"s-{n}": spec for n, spec in enumerate(auto_specs(120))}
+    documents = [service(spec, name) for name, spec in specs.items()]
+    flags = ("--dry-run=server", "-n", namespace, "-f", "-")
+    done = kubectl("apply", *flags, text=yaml.safe_dump_all(documents))
+
+    _, *parts = re.split(r'InferenceService\S* "(s-\d+)" is invalid', done.stderr)
+    refused = dict(zip(parts[::2], parts[1::2], strict=True))
+    expected = {name: words for name, spec in specs.items() if (words := sentence(spec))}
+    assert set(refused) == set(expected), done.stderr[:2000]
+    assert [n for n, words in expected.items() if words not in refused[n]] == []
+    assert 20 < len(refused) < 100
 
 
 @pytest.mark.parametrize("file", ["m.gguf", None])
@@ -181,9 +221,9 @@ def test_get_shows_the_columns_of_the_status(kubectl: Kubectl, namespace: str) -
     }
     status = {
         "phase": "Ready",
-        "engine": "transformers",
         "url": "http://svc.ns.svc:80/v1",
         "model": {"name": "tiny", "state": "Loaded"},
+        "engine": "transformers",
         "replicas": {"ready": 1, "total": 1, "summary": "1/1"},
         "revision": "abc",
         "conditions": [condition],

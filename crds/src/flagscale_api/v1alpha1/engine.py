@@ -35,10 +35,16 @@ class SpeculativeSpec(ApiModel):
     )
 
 
-class EngineSpec(ApiModel):
-    """An engine and its settings; a setting the engine can't honour is refused, never ignored."""
+class EngineChoice(ApiModel):
+    """An engine, named or not, and its settings; one that it can't honour is refused."""
 
-    name: EngineName = Field(description="The engine.")
+    name: Literal["auto", EngineName] = Field(
+        default="auto",
+        description="The engine. auto: llamacpp where spec.model.file names a GGUF file; else the "
+        "first of vllm, sglang and transformers that offers every setting asked for, and of those "
+        "that do, one that computes on a GPU if spec.resources.limits has one. A service that has "
+        "an engine keeps it until its spec asks for what that can't do. status.engine tells it.",
+    )
     device: Device = Field(
         default="auto", description="Where it computes; auto: the GPU where there is one."
     )
@@ -89,3 +95,9 @@ class EngineSpec(ApiModel):
         max_length=64,
         description="Further arguments by the engine's own names; checked against its parser.",
     )
+
+
+class EngineSpec(EngineChoice):
+    """An engine and its settings; a setting the engine can't honour is refused, never ignored."""
+
+    name: EngineName = Field(description="The engine.")

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from flagscale_api.meta import ApiModel, CelRule
 from flagscale_api.runtime.serve import RoutingSpec, ServedName
@@ -16,7 +16,9 @@ from flagscale_api.v1alpha1.common import (
     Resources,
     SecretKeyRef,
 )
-from flagscale_api.v1alpha1.engine_choice import CHOSEN_IN_CEL, ChosenEngine, with_engine
+from flagscale_api.v1alpha1.engine import EngineChoice
+from flagscale_api.v1alpha1.engine_choice import chosen_engine, chosen_in_cel
+from flagscale_api.v1alpha1.engine_rules import ENGINE_RULES
 from flagscale_api.v1alpha1.model_download import (
     DEFAULT_MAX_BYTES,
     DOWNLOAD_RULES,
@@ -26,7 +28,6 @@ from flagscale_api.v1alpha1.model_download import (
     S3Settings,
     Sha256,
 )
-from flagscale_api.v1alpha1.offered_engines import ENGINE_RULES
 
 RelativePath = Annotated[
     str, StringConstraints(pattern=r"^[^/\x00:][^\x00:]*$", min_length=1, max_length=1024)
@@ -188,8 +189,7 @@ class ServingPods(PodOverrides):
 
 def _effective(spec: str) -> str:
     """CEL: the runtime that a spec asks for, said or not."""
-    engine = CHOSEN_IN_CEL.replace("self", spec)
-    default = f"({engine} in {list(ON_PODS)} ? 'pods' : 'rayservice')"
+    default = f"({chosen_in_cel(spec)} in {list(ON_PODS)} ? 'pods' : 'rayservice')"
     return f"(has({spec}.runtime) ? {spec}.runtime : {default})"
 
 
@@ -215,9 +215,9 @@ class InferenceServiceSpec(ApiModel):
     """Desired model service: engine pods behind one OpenAI-compatible door."""
 
     model: ServedModelSpec = Field(description="What is served.")
-    engine: ChosenEngine = Field(
-        default_factory=ChosenEngine,
-        description="What computes: one engine process in each engine pod.",
+    engine: EngineChoice = Field(
+        default_factory=EngineChoice,
+        description="What computes: one engine process in each engine pod. Unset: one is chosen.",
     )
     runtime: Runtime | None = Field(
         default=None,
@@ -262,15 +262,18 @@ class InferenceServiceSpec(ApiModel):
         default=None, description="Image of all pods; default: the operator's own for this engine."
     )
 
-    @model_validator(mode="before")
+    @field_validator("engine", mode="before")
     @classmethod
-    def _names_its_engine(cls, data: Any) -> Any:  # noqa: ANN401 - of whoever wrote it
-        return with_engine(data) if isinstance(data, dict) else data
+    def _null_is_unset(cls, engine: Any) -> Any:  # noqa: ANN401 - of whoever wrote it
+        """The API server fills in what is null, too."""
+        if not isinstance(engine, dict):
+            return {} if engine is None else engine
+        return {name: value for name, value in engine.items() if value is not None}
 
     @property
     def effective_runtime(self) -> Runtime:
         """The runtime, said or not."""
-        return self.runtime or ("pods" if self.engine.name in ON_PODS else "rayservice")
+        return self.runtime or ("pods" if chosen_engine(self) in ON_PODS else "rayservice")
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         *ENGINE_RULES,
@@ -283,10 +286,10 @@ class InferenceServiceSpec(ApiModel):
             optional_old_self=True,
         ),
         CelRule(
-            f"({CHOSEN_IN_CEL} == 'llamacpp') == has(self.model.file)",
+            f"({chosen_in_cel('self')} == 'llamacpp') == has(self.model.file)",
             "spec.model.file: is needed for engine llamacpp, and for no other; name a .gguf file "
             "in the model's folder, or use transformers",
             ".model.file",
-            holds=lambda spec: (spec.engine.name == "llamacpp") == (spec.model.file is not None),
+            holds=lambda spec: (chosen_engine(spec) == "llamacpp") == (spec.model.file is not None),
         ),
     )

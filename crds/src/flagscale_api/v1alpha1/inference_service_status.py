@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from flagscale_api.meta import Condition, PrinterColumn, ResourceKind, ScalePaths, StatusModel
+from flagscale_api.v1alpha1.engine import EngineName
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec, Runtime
 
 ServicePhase = Literal["Pending", "Loading", "Ready", "Idle", "Degraded", "Failed"]
@@ -100,8 +101,10 @@ class InferenceServiceStatus(StatusModel):
         "a second Ray cluster is being built, or why it was given up.",
     )
     runtime: Runtime | None = Field(default=None, description="What keeps the engine pods.")
-    engine: str | None = Field(
-        default=None, description="What computes; of spec.engine.name auto, the engine chosen."
+    engine: EngineName | None = Field(
+        default=None,
+        description="The engine: the one that spec.engine names, or that auto stands for. While "
+        "another one is being started, still the one that serves.",
     )
     rollout: RolloutStatus | None = Field(
         default=None, description="The newest revision, for runtime rayservice."

@@ -95,6 +95,27 @@ def test_an_engine_that_keeps_ending_is_told_with_one_next_step() -> None:
     assert "spent, got 1 in ten minutes; correct the model or spec.engine; `" in ready(decided)[2]
 
 
+@pytest.mark.parametrize(
+    ("engine", "failure", "hint"),
+    [
+        ("auto", ended(1, EXIT_ERROR), True),
+        ("auto", ended(1, CONFIG_ERROR), True),
+        ("auto", ended(137, "", "OOMKilled"), False),
+        ("vllm", ended(1, EXIT_ERROR), False),
+    ],
+)
+def test_an_engine_that_was_chosen_and_ends_may_be_the_wrong_one(
+    engine: str, failure: Any, *, hint: bool
+) -> None:
+    service, seen = serving(engine={"name": engine})
+    down = unsettled(with_pod(seen, ready=False, failure=failure))
+
+    _, decided = step(service, down, 20)
+
+    told = "vllm is what spec.engine.name auto stands for here: if the model is not for it, name"
+    assert (told in ready(decided)[2]) == hint
+
+
 def test_a_failure_is_recorded_with_its_pod_and_exit_code() -> None:
     service, seen = serving()
     down = unsettled(with_pod(seen, ready=False, failure=ended(1, CONFIG_ERROR)))

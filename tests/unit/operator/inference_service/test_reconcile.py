@@ -57,6 +57,36 @@ def test_a_settled_service_is_ready_and_writes_nothing() -> None:
     assert ready(again) == ("True", "Serving", "svc is served at http://svc.ns.svc:80/v1")
 
 
+def test_the_engine_in_status_is_the_one_that_serves() -> None:
+    service, seen = serving(engine={"name": "transformers"})
+    edited = make_service(service.status, engine={"name": "auto", "kvCacheTokens": 64})
+
+    rolling, _ = step(edited, seen, 20)
+    taken_back, kept = step(make_service(rolling.status, engine={"name": "auto"}), seen, 30)
+
+    assert (edited.engine, rolling.engine, rolling.status.engine) == (
+        "vllm",
+        "vllm",
+        "transformers",
+    )
+    assert (taken_back.engine, kept.apply) == ("transformers", ())
+
+
+def test_the_engine_in_status_follows_once_nothing_else_serves() -> None:
+    service, seen = serving(engine={"name": "transformers"})
+    edited = make_service(service.status, engine={"name": "vllm"})
+
+    gone, _ = step(edited, replace(seen, pods=seen.pods[1:]), 20)
+
+    assert gone.status.engine == "vllm"
+
+
+def test_a_service_that_waits_for_its_model_tells_its_engine() -> None:
+    service, decided = step(make_service(**FROM_JOB, engine={"name": "auto"}), Observed({}))
+
+    assert (service.status.engine, ready(decided)[1]) == ("vllm", "TrainJobNotFound")
+
+
 def test_a_changed_spec_is_not_ready_before_it_is_rolled_out() -> None:
     service, seen = serving()
     changed = make_service(service.status, generation=2, engine={"contextLength": 64})

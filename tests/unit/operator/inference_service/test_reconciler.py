@@ -35,9 +35,11 @@ BODY: dict[str, Any] = {
 class Events:
     def __init__(self) -> None:
         self.posted: list[tuple[str, str]] = []
+        self.words: list[str] = []
 
     async def post(self, body: Manifest, type_: str, reason: str, message: str) -> None:
         self.posted.append((type_, reason))
+        self.words.append(message)
 
 
 class World:
@@ -78,6 +80,44 @@ async def test_the_second_run_asks_for_nothing() -> None:
 
     assert first == [*["get", "apply"] * 5, "apply_status"]
     assert world.kube.verbs() == []
+
+
+async def test_a_chosen_engine_is_told_once_and_with_its_reason() -> None:
+    world = World(FakeKube())
+    world.write(spec={"engine": {"name": "auto"}})
+
+    await world.run()
+    await world.run()
+
+    status = (world.kube.peek(INFERENCE_SERVICE, "ns", "svc") or {})["status"]
+    assert status["engine"] == "vllm"
+    assert world.events.posted == [("Normal", "EngineChosen")]
+    assert world.events.words[0].startswith(
+        "spec.engine.name auto stands for vllm: it is the first"
+    )
+
+
+async def test_a_service_that_is_blocked_tells_its_engine() -> None:
+    kube = FakeKube()
+    kube.refuse("apply", ApiError(403, "Forbidden", "exceeded quota", "patch", "services"))
+    world = World(kube)
+    world.write(spec={"engine": {"name": "auto"}})
+
+    await world.run()
+    await world.run()
+
+    assert (world.kube.peek(INFERENCE_SERVICE, "ns", "svc") or {})["status"]["engine"] == "vllm"
+    assert world.events.posted == [("Warning", "Forbidden"), ("Normal", "EngineChosen")]
+
+
+async def test_an_engine_that_is_named_is_no_news() -> None:
+    world = World(FakeKube())
+    world.write()
+
+    await world.run()
+
+    assert (world.kube.peek(INFERENCE_SERVICE, "ns", "svc") or {})["status"]["engine"]
+    assert world.events.posted == []
 
 
 async def test_a_damaged_field_of_status_is_written_anew_and_the_others_are_kept() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from flagscale_api.v1alpha1.engine import EngineSpec
 from flagscale_workloads.backends.errors import EngineConfigError
+from flagscale_workloads.backends.registry import adapter_of
 from flagscale_workloads.backends.stored import (
     check_stored,
     quantization_in,
@@ -61,6 +62,32 @@ def test_files_that_hold_something_else_are_refused(tmp_path: Path, asked: Any) 
     (tmp_path / "config.json").write_text(json.dumps(held))
     with pytest.raises(EngineConfigError, match=r"engine\.quantization: .* holds"):
         check_stored(EngineSpec(name="vllm", quantization=asked), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["m-q8_0.gguf", "a.txt"], "with m-q8_0.gguf; name that file for engine llamacpp"),
+        (["model_index.json"], "it is a pipeline of diffusers"),
+        (["a", "b", "c", "d"], "with a, b, c; name a folder that has one"),
+        ([], "with nothing; name a folder"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "transformers"])
+def test_a_folder_that_is_no_model_is_refused_before_the_engine_starts(
+    tmp_path: Path, engine: Any, files: list[str], told: str
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(EngineConfigError, match=r"model\.path: has no config\.json, got") as caught:
+        adapter_of(engine).check_model(EngineSpec(name=engine), tmp_path)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "params.json"])
+def test_a_folder_with_a_configuration_is_a_model(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    adapter_of("vllm").check_model(EngineSpec(name="vllm"), tmp_path)
 
 
 @pytest.mark.parametrize(("number", "asked"), [(1, "none"), (1, "f16"), (7, "q8_0"), (0, "none")])

@@ -10,7 +10,7 @@ from flagscale_api.v1alpha1.engine import EngineSpec
 from flagscale_workloads.backends.arguments import NO_ARGUMENTS, ArgumentTable
 from flagscale_workloads.backends.errors import EngineConfigError
 from flagscale_workloads.backends.extra import check_extra
-from flagscale_workloads.backends.stored import check_stored
+from flagscale_workloads.backends.stored import check_folder, check_stored
 
 Feature = Literal[
     "chat",
@@ -120,6 +120,8 @@ class BackendAdapter(ABC):
     capabilities: ClassVar[Capabilities]
     distributions: ClassVar[tuple[str, ...]] = ()
     """Python packages of which one is the engine; empty: it is part of this one."""
+    reads_folders: ClassVar[bool] = False
+    """Whether its models are folders of Hugging Face, with a configuration in them."""
     metric_aliases: ClassVar[Mapping[MetricKind, str]] = {}
     """The engine's own name of each neutral metric; what it does not measure is left out."""
     metrics_path: ClassVar[str | None] = "/metrics"
@@ -167,6 +169,8 @@ class BackendAdapter(ABC):
 
     def check_model(self, engine: EngineSpec, model: Path) -> None:
         """Raise EngineConfigError when the model's files are not what the settings say; reads."""
+        if self.reads_folders:
+            check_folder(model)
         check_stored(engine, model)
 
     def with_stored_dtype(self, engine: EngineSpec, placement: Placement) -> EngineSpec:

@@ -64,6 +64,7 @@ class SglangAdapter(BackendAdapter):
     """
 
     name: ClassVar[str] = "sglang"
+    reads_folders: ClassVar[bool] = True
     distributions: ClassVar[tuple[str, ...]] = ("sglang",)
     capabilities: ClassVar[Capabilities] = Capabilities(
         features=_FEATURES,

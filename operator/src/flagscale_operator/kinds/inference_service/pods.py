@@ -99,7 +99,7 @@ def container(
     """The serving program; nothing probes its liveness."""
     return {
         "name": CONTAINER,
-        "image": service.spec.image or context.image_of(service.spec.engine.name),
+        "image": service.spec.image or context.image_of(service.engine),
         "imagePullPolicy": context.image_pull_policy,
         "command": ["python3", "-m", "flagscale_workloads.serve", CONFIG_PATH],
         "env": [

@@ -25,7 +25,11 @@ from flagscale_operator.kinds.inference_service.readiness import Rollout, availa
 from flagscale_operator.kinds.inference_service.render import render_children, revision_of
 from flagscale_operator.kinds.inference_service.scaling import NO_SCALING, Scaling, decide_scaling
 from flagscale_operator.kinds.inference_service.source import ModelSource, NoSource, find_source
-from flagscale_operator.kinds.inference_service.status import blocked_status, serving_status
+from flagscale_operator.kinds.inference_service.status import (
+    blocked_status,
+    serving_status,
+    with_engine,
+)
 from flagscale_operator.kinds.inference_service.view import ServiceView
 from flagscale_operator.kinds.inference_service.why_not_ready import why_not_ready
 from flagscale_operator.kinds.ownership import is_controlled
@@ -57,7 +61,7 @@ def plan(
     source = find_source(service.spec.model, observed.train_job, service.status.model)
     if isinstance(source, NoSource):
         status = blocked_status(
-            service.status,
+            with_engine(service),
             generation=service.generation,
             reason=source.reason,
             message=source.message,

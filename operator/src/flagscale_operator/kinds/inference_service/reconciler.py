@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from flagscale_api.v1alpha1.engine_choice import why_chosen
 from flagscale_api.v1alpha1.inference_service_status import InferenceServiceStatus
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.store import Manifest
@@ -18,7 +19,7 @@ from flagscale_operator.kinds.inference_service.facts import (
 from flagscale_operator.kinds.inference_service.load import LoadSource
 from flagscale_operator.kinds.inference_service.pods import ServingContext
 from flagscale_operator.kinds.inference_service.reconcile import plan
-from flagscale_operator.kinds.inference_service.status import blocked_status
+from flagscale_operator.kinds.inference_service.status import blocked_status, with_engine
 from flagscale_operator.kinds.inference_service.view import (
     ServiceView,
     parse_inference_service,
@@ -89,12 +90,23 @@ class InferenceServiceReconciler:
             reason, message = refused.explained()
             if reason is None:
                 raise refused.error from refused
-            await self._block(body, reason, message)
+            status = await self._block(body, reason, message, service)
+            await self._tell_engine(body, service, status)
             return BLOCKED_RETRY_S
         await self._write(body, service.status, decided.status)
+        await self._tell_engine(body, service, decided.status)
         if decided.scaling.replicas is not None:
             await self._scale(service, decided.scaling.replicas)
         return decided.look_again_s
+
+    async def _tell_engine(
+        self, body: Manifest, service: ServiceView, status: InferenceServiceStatus
+    ) -> None:
+        """Which engine was chosen, and why."""
+        engine = status.engine
+        if engine and engine != service.status.engine and service.spec.engine.name == "auto":
+            words = f"spec.engine.name auto stands for {engine}: {why_chosen(service.spec, engine)}"
+            await self._events.post(body, "Normal", "EngineChosen", words)
 
     async def _scale(self, service: ServiceView, replicas: int) -> None:
         """From none or to none, unless the service has changed since it was decided."""
@@ -122,10 +134,12 @@ class InferenceServiceReconciler:
             accepted=self._children.accepted(service),
         )
 
-    async def _block(self, body: Manifest, reason: str, message: str) -> None:
+    async def _block(
+        self, body: Manifest, reason: str, message: str, service: ServiceView | None = None
+    ) -> InferenceServiceStatus:
         before = read_status(InferenceServiceStatus, body)
         status = blocked_status(
-            before,
+            with_engine(service) if service else before,
             generation=body["metadata"].get("generation", 1),
             reason=reason,
             message=message,
@@ -133,6 +147,7 @@ class InferenceServiceReconciler:
             now=self._clock(),
         )
         await self._write(body, before, status)
+        return status
 
     async def _write(
         self, body: Manifest, before: InferenceServiceStatus, status: InferenceServiceStatus

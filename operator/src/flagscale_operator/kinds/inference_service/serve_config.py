@@ -49,13 +49,13 @@ def engine_config(service: ServiceView, source: ModelSource, revision: str) -> S
     """One engine behind a door of its own, which its gateway alone is to use."""
     return ServeConfig(
         model=_model(service, source, revision, source.digest),
-        engine=service.spec.engine,
+        engine=_engine(service),
         routing=RoutingSpec(policy="roundRobin"),
         processes=EngineProcesses(
             count=1,
             restarts=RESTARTS,
             start_timeout_seconds=START_TIMEOUT_S,
-            python=ENVIRONMENTS.get(service.spec.engine.name),
+            python=ENVIRONMENTS.get(service.engine),
         ),
         gateway=_door(service),
     )
@@ -71,7 +71,7 @@ def gateway_config(service: ServiceView, source: ModelSource, report_url: str) -
     report = report_spec(report_url, service.namespace, service.name) if spec.autoscaling else None
     return ServeConfig(
         model=_model(service, source, revision=""),
-        engine=EngineSpec(name=spec.engine.name, device="cpu"),
+        engine=EngineSpec(name=service.engine, device="cpu"),
         discovery=DiscoverySpec(
             host=f"{engines_name(service.name)}.{service.namespace}.svc",
             port=POD_PORT,
@@ -82,6 +82,11 @@ def gateway_config(service: ServiceView, source: ModelSource, report_url: str) -
         auth=AuthSpec(keys_file=f"{CONFIG_DIR}/{KEYS_FILE}") if spec.auth else None,
         load_report=report,
     )
+
+
+def _engine(service: ServiceView) -> EngineSpec:
+    """The settings, with the engine that auto stands for."""
+    return EngineSpec.model_validate({**service.spec.engine.model_dump(), "name": service.engine})
 
 
 def _model(

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from flagscale_api.v1alpha1.engine import EngineName
 from flagscale_api.v1alpha1.inference_service_status import (
     InferenceServiceStatus,
     ReplicaCounts,
@@ -53,7 +54,7 @@ def serving_status(
             ),
             "url": url(service.namespace, service.name),
             "runtime": service.spec.effective_runtime,
-            "engine": service.spec.engine.name,
+            "engine": _engine(service, observed, rollout),
             "rollout": rollout.desired.rollout,
             "model": model_status(service, source, observed, rollout, failed=trouble is not None),
             "replicas": _replicas(service, observed, rollout),
@@ -62,6 +63,19 @@ def serving_status(
             "revision": rollout.revision,
         }
     )
+
+
+def _engine(service: ServiceView, observed: Observed, rollout: Rollout) -> EngineName:
+    """The wanted engine; but while another one serves, or serves again, that one.
+
+    It is what `auto` keeps, so an edit that comes to nothing and is taken back changes no engine.
+    """
+    before, upgrade = service.status.engine, rollout.desired.rollout
+    given_up = upgrade is not None and upgrade.rolled_back is not None
+    serves = any(pod.ready for pod in observed.pods_of("engine"))
+    if before and (given_up or (serves and not rollout.complete)):
+        return before
+    return service.engine
 
 
 def _phase(
@@ -91,6 +105,12 @@ def _replicas(service: ServiceView, observed: Observed, rollout: Rollout) -> Rep
     ready, total = ready_count(observed, rollout.revision), service.spec.replicas
     current = rollout.desired.current_replicas
     return ReplicaCounts(ready=ready, total=total, current=current, summary=f"{ready}/{total}")
+
+
+def with_engine(service: ServiceView) -> InferenceServiceStatus:
+    """The status of a service that can't be changed now: the engine that serves, or is to."""
+    engine = service.status.engine or service.engine
+    return service.status.model_copy(update={"engine": engine})
 
 
 def blocked_status(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from flagscale_api.v1alpha1.engine import EngineName
+from flagscale_api.v1alpha1.engine_choice import chosen_engine
 from flagscale_api.v1alpha1.inference_service import InferenceServiceSpec
 from flagscale_api.v1alpha1.inference_service_status import InferenceServiceStatus
 from flagscale_operator.errors import InvalidSpecError
@@ -24,6 +26,11 @@ class ServiceView:
     def served_name(self) -> str:
         """The name that clients ask for."""
         return self.spec.model.name or self.name
+
+    @property
+    def engine(self) -> EngineName:
+        """The engine that is wanted, named or chosen; what was chosen before is kept if it can."""
+        return chosen_engine(self.spec, self.status.engine)
 
 
 def parse_inference_service(body: dict[str, Any]) -> ServiceView:

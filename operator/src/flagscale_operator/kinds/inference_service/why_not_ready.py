@@ -36,7 +36,7 @@ def why_not_ready(
     count = f"{len(current) - len(unready)} of {service.spec.replicas} engine pods are ready"
     return (
         _failed_download(unready, count)
-        or _failed_engines(unready, count)
+        or _failed_engines(service, unready, count)
         or _waiting(unready, count)
         or _failed_gateway(service, doors)
         or _waiting(doors, "the gateway is not ready")
@@ -47,11 +47,22 @@ def why_not_ready(
     )
 
 
-def _failed_engines(unready: list[ServingPod], count: str) -> Trouble | None:
+def other_engine(service: ServiceView, reason: str) -> str:
+    """A further next step where the operator chose the engine, and may have chosen wrong."""
+    if service.spec.engine.name != "auto" or reason not in ("ConfigError", "EngineExited"):
+        return ""
+    return (
+        f"; {service.engine} is what spec.engine.name auto stands for here: if the model is not "
+        "for it, name another engine, or the GGUF file in spec.model.file"
+    )
+
+
+def _failed_engines(service: ServiceView, unready: list[ServingPod], count: str) -> Trouble | None:
     failure = newest_failure(unready)
     if failure is None:
         return None
     message = f"{count}; pod {failure.pod} exited with {failure.exit_code}: {failure.message}"
+    message += other_engine(service, failure.reason)
     return Trouble(failure.reason, message, fault=True)
 
 

@@ -127,6 +127,24 @@ def test_a_stuck_upgrade_is_rolled_back_at_its_deadline_and_says_why() -> None:
     assert late.status.phase == "Degraded"
 
 
+def test_an_edit_that_was_rolled_back_and_is_taken_back_changes_no_engine() -> None:
+    service, seen = serving_on_ray(engine={"name": "transformers"})
+    needs = {"name": "auto", "kvCacheTokens": 64}
+    service = on_ray(service.status, generation=2, engine=needs, upgradeDeadlineSeconds=60)
+    service, first = step(service, seen, 20)
+    failed = {"status": "DEPLOY_FAILED", "message": EXIT}
+    stored = reported(applied(first, dict(seen.stored)), pending=PENDING, **failed)
+    service, late = step(service, replace(seen, stored=stored), 81)
+    restored = reported(applied(late, stored), status="RUNNING")
+    again, after = step(service, replace(seen, stored=restored), 90)
+
+    assert ready(late)[1] == ready(after)[1] == "UpgradeRolledBack"
+    assert "vllm is what spec.engine.name auto stands for here" in ready(late)[2]
+    assert (service.engine, late.status.engine) == ("vllm", "transformers")
+    assert (again.engine, after.status.engine) == ("vllm", "transformers")
+    assert on_ray(after.status, engine={"name": "auto"}).engine == "transformers"
+
+
 def rolled_back() -> tuple[ServiceView, Observed]:
     service, seen = upgrading(status="DEPLOY_FAILED", message=EXIT)
     service, late = step(service, seen, 81)

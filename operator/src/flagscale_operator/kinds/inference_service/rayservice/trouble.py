@@ -12,7 +12,11 @@ from flagscale_operator.kinds.inference_service.rayservice.facts import (
     ray_clusters,
 )
 from flagscale_operator.kinds.inference_service.view import ServiceView
-from flagscale_operator.kinds.inference_service.why_not_ready import Trouble, why_not_ready
+from flagscale_operator.kinds.inference_service.why_not_ready import (
+    Trouble,
+    other_engine,
+    why_not_ready,
+)
 from flagscale_operator.kinds.pod_state import Termination, explain_waiting
 
 _TOLD_LIMIT = 600
@@ -42,7 +46,7 @@ def ray_trouble(
     ready = sum(p.ready and p.revision == revision for p in observed.pods_of("engine"))
     count = f"{ready} of {service.spec.replicas} engine pods are ready"
     return (
-        _failed(fact, observed, count)
+        _failed(service, fact, observed, count)
         or (told if told.fault else None)
         or _waiting_head(fact, observed)
         or _refused(ray_clusters(observed).get(fact.newest), count)
@@ -51,10 +55,11 @@ def ray_trouble(
     )
 
 
-def _failed(fact: RayFact, observed: Observed, count: str) -> Trouble | None:
+def _failed(service: ServiceView, fact: RayFact, observed: Observed, count: str) -> Trouble | None:
     failure = exit_of(fact, observed)
     if failure:
         message = f"{count}; the engine exited with {failure.exit_code}: {failure.message}"
+        message += other_engine(service, failure.reason)
         return Trouble(failure.reason, message, fault=True)
     if not fact.failed:
         return None
