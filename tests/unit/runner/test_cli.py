@@ -97,6 +97,19 @@ def test_volumes_are_for_this_machine(cli: CliRunner, tmp_path: Path) -> None:
     assert "are for this machine, got a=b" in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "text"), [("--volume", "hub"), ("--secret", "hub="), ("--engine-python", "=hub")]
+)
+def test_half_of_a_pair_is_refused_as_no_path_is_the_current_folder(
+    cli: CliRunner, tmp_path: Path, option: str, text: str
+) -> None:
+    words = ["run", str(SAMPLES / "trainjob-minimal.yaml"), option, text]
+    told = cli.invoke(app, words, env={"FLAGSCALE_HOME": str(tmp_path)})
+    assert told.exit_code == 2
+    assert told.stderr == f"flagscale: {option}: is no NAME=PATH, got {text!r}; give both\n"
+    assert list(tmp_path.rglob("hub")) == []
+
+
 def test_an_unreachable_cluster_is_a_sentence(cli: CliRunner, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text(yaml.safe_dump({

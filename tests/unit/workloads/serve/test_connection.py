@@ -80,7 +80,7 @@ async def refused(head: bytes, **settings: Any) -> tuple[int, str]:
         return answer.status, answer.json()["error"]["code"]
 
 
-async def test_what_is_too_large_or_not_http_is_refused_and_the_connection_closed() -> None:
+async def test_what_is_too_large_or_not_for_us_is_refused_and_the_connection_closed() -> None:
     long = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n"
     chunks = (
         b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001
@@ -91,6 +91,8 @@ async def test_what_is_too_large_or_not_http_is_refused_and_the_connection_close
     assert await refused(chunks) == (413, "body_too_large")
     assert await refused(header + b"\r\n\r\n") == (431, "headers_too_large")
     assert await refused(b"nonsense\r\n\r\n") == (400, "bad_request")
+    proxied = b"CONNECT /health HTTP/1.1\r\nhost: a\r\n\r\n"
+    assert await refused(proxied) == (405, "method_not_allowed")
 
 
 async def test_two_lengths_are_refused() -> None:

@@ -3,7 +3,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from flagscale_workloads.serve.scratch import engine_folder, folder_variables, temporary_root
+from flagscale_workloads.serve.scratch import (
+    PREFIX,
+    engine_folder,
+    folder_variables,
+    temporary_root,
+)
 
 HOLD = """
 import sys, pathlib
@@ -32,8 +37,8 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path
     )
     assert holder.stdout
     held = Path(holder.stdout.readline().strip())
-    (tmp_path / "fs-file").touch()
-    (tmp_path / "other").mkdir()
+    (tmp_path / f"{PREFIX}file").touch()
+    (tmp_path / "fs-others").mkdir()
 
     with engine_folder(tmp_path):
         assert held.exists()
@@ -43,7 +48,7 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path
     with engine_folder(tmp_path):
         assert not held.exists()
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fs-file", "other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{PREFIX}file", "fs-others"]
 
 
 def test_folders_that_are_made_at_the_same_time_are_not_taken_for_left_ones(tmp_path: Path) -> None:

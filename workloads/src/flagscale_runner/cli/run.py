@@ -71,13 +71,23 @@ def _prepare(runner: "Runner", given: _Given, namespaces: set[str]) -> None:
             f"--volume, --secret, --engine-python: are for this machine, got {every[0]} with "
             "--on cluster; leave them out"
         )
+    volumes = [_pair("--volume", text) for text in given.volumes]
+    secrets = [_pair("--secret", text) for text in given.secrets]
+    pythons = [_pair("--engine-python", text) for text in given.pythons]
     for namespace in namespaces:
-        for text in given.volumes:
-            claim, _, folder = text.partition("=")
-            runner.use_folder(namespace, claim, Path(folder))
-        for text in given.secrets:
-            name, _, path = text.partition("=")
-            runner.use_secret(namespace, name, Path(path))
-    for text in given.pythons:
-        engine, _, python = text.partition("=")
-        runner.use_engine(engine, Path(python))
+        for claim, folder in volumes:
+            runner.use_folder(namespace, claim, folder)
+        for name, path in secrets:
+            runner.use_secret(namespace, name, path)
+    for engine, python in pythons:
+        runner.use_engine(engine, python)
+
+
+def _pair(option: str, text: str) -> tuple[str, Path]:
+    """A name and a path; RunnerError for less, as no path at all would be the current folder."""
+    from flagscale_runner.base import RunnerError
+
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise RunnerError(f"{option}: is no NAME=PATH, got {text!r}; give both")
+    return name, Path(path)

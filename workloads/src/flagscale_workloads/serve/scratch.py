@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-# Short: the path of a socket may have 107 characters, and engines add 40.
-PREFIX: Final = "fs-"
-ROOT_CHARACTERS: Final = 55
+# Nobody else's: what has this name and is not in use is removed, in a /tmp of all programs too.
+PREFIX: Final = "fs-engine-"
+# The path of a socket may have 107 characters, of which a folder takes 20 and engines 40.
+ROOT_CHARACTERS: Final = 47
 SHORT_ROOT: Final = "/tmp"  # noqa: S108 - folders in it get random names, and are ours alone
 
 

@@ -197,6 +197,10 @@ class ServerConnection(asyncio.Protocol):
         """A whole request."""
         method = self._parser.get_method()
         path, query = split_target(self._url)
+        if method == b"CONNECT":
+            # The parser takes it for an upgrade, which it would be again when read anew.
+            message = "request: CONNECT is for proxies, which this is not; use GET or POST"
+            raise HttpError(405, "method_not_allowed", message)
         if self._foreign_upgrade():
             # The parser takes what follows for the other protocol, the body too.
             self._offered = request_head(method, self._url, self._headers, without=b"upgrade")
