@@ -57,13 +57,13 @@ def check_installed(config: ServeConfig, adapter: BackendAdapter, python: Path) 
     if not os.access(python, os.X_OK):
         msg = f"processes.python: can't be run, got {python}; name a Python interpreter"
         raise ConfigFileError(msg)
-    if config.model.digest:
-        check_digest(model, config.model.digest)
-    adapter.check_model(config.engine, model)
     if adapter.distributions and not installed_version(python, *adapter.distributions):
         wanted = " or ".join(adapter.distributions)
         msg = f"processes.python: has no {wanted}, got {python}; name the engine's environment"
         raise ConfigFileError(msg)
+    if config.model.digest:
+        check_digest(model, config.model.digest)
+    adapter.check_model(config.engine, model)
 
 
 async def serve(config: ServeConfig) -> None:
