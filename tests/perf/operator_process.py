@@ -68,7 +68,7 @@ class OperatorProcess:
 
     async def _ready(self, url: str, log: Path) -> None:
         async with aiohttp.ClientSession() as session:
-            for _ in range(600):
+            for _ in range(2400):  # a busy machine takes a minute
                 if self._process.returncode is not None:
                     break
                 try:
