@@ -40,30 +40,16 @@ def _setting_rule(setting: str) -> CelRule:
 _ON_CUDA: Final = [name for name, offer in OFFERED_ENGINES.items() if "cuda" in offer.devices]
 
 
-def _weights_rule(engine: str, readable: tuple[str, ...]) -> CelRule:
-    """What an engine that reads quantized weights can read."""
+def _values_rule(engine: str, setting: str, values: tuple[str, ...], wrong: str) -> CelRule:
+    """Which values of a setting an engine honours."""
 
     def holds(spec: "InferenceServiceSpec") -> bool:
-        return chosen_engine(spec) != engine or spec.engine.quantization in readable
+        return chosen_engine(spec) != engine or getattr(spec.engine, setting) in values
 
     return CelRule(
-        f"{CHOSEN} != '{engine}' || self.engine.quantization in {list(readable)}",
-        f"spec.engine.quantization: {engine} reads no such weights; use {', '.join(readable)}",
-        ".engine.quantization",
-        holds=holds,
-    )
-
-
-def _dtype_rule(engine: str, dtypes: tuple[str, ...]) -> CelRule:
-    """In what an engine that honours a dtype can't compute."""
-
-    def holds(spec: "InferenceServiceSpec") -> bool:
-        return chosen_engine(spec) != engine or spec.engine.dtype in dtypes
-
-    return CelRule(
-        f"{CHOSEN} != '{engine}' || self.engine.dtype in {list(dtypes)}",
-        f"spec.engine.dtype: {engine} does not compute in it here; use {', '.join(dtypes)}",
-        ".engine.dtype",
+        f"{CHOSEN} != '{engine}' || self.engine.{setting} in {list(values)}",
+        f"spec.engine.{setting}: {engine} {wrong}; use {', '.join(values)}",
+        f".engine.{setting}",
         holds=holds,
     )
 
@@ -84,12 +70,12 @@ ENGINE_RULES: Final = (
     ),
     *map(_setting_rule, SETTINGS),
     *(
-        _weights_rule(name, offer.quantizations)
+        _values_rule(name, "quantization", offer.quantizations, "reads no such weights")
         for name, offer in OFFERED_ENGINES.items()
         if "quantization" in offer.settings
     ),
     *(
-        _dtype_rule(name, offer.dtypes)
+        _values_rule(name, "dtype", offer.dtypes, "does not compute in it here")
         for name, offer in OFFERED_ENGINES.items()
         if "dtype" in offer.settings and offer.dtypes != DTYPES
     ),
