@@ -68,6 +68,7 @@ def test_the_chart_makes_what_was_reviewed(helm: Helm, case: str) -> None:
         ("matcher.replicas=3", "replicas"),
         ("matcher.image=", "image"),
         ("matcher.enabled=perhaps", "enabled"),
+        ("matcher.tracing.endpoint=collector:4318", "endpoint"),
         ("tools.secretNamespaces={A_b}", "secretNamespaces"),
     ],
 )
@@ -145,6 +146,15 @@ def test_the_matcher_watches_what_the_operator_watches(helm: Helm) -> None:
     args = pod["containers"][0]["args"]
     assert [a for a in args if "namespace" in a] == ["--namespace=team-a", "--namespace=team-b"]
     assert pod["imagePullSecrets"] == [{"name": "pull"}]
+
+
+def test_the_matcher_sends_spans_where_the_chart_says(helm: Helm) -> None:
+    where = "http://collector.observability:4318"
+    for flags, expected in (((), None), (("--set", f"matcher.tracing.endpoint={where}"), where)):
+        objects = helm.objects("flagscale", "--set", "matcher.enabled=true", *flags)
+        pod = only(objects, "Deployment", "matcher")["spec"]["template"]["spec"]
+        variables = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
+        assert variables.get("OTEL_EXPORTER_OTLP_ENDPOINT") == expected
 
 
 def test_ports_are_those_the_operator_listens_on(helm: Helm) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -94,14 +95,17 @@ class ToolServiceProcess:
 
 @asynccontextmanager
 async def tool_service(
-    folder: Path, *options: str, environ: Mapping[str, str] | None = None
+    folder: Path,
+    *options: str,
+    environ: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[ToolServiceProcess]:
-    """It serves the tools of a folder, those on this machine, too."""
+    """It serves the tools of a folder, those on this machine, too; with `environ`, a cluster's."""
     local = () if environ else ("--tools", str(folder), "--allow-loopback")
     process = await asyncio.create_subprocess_exec(
         *(*COMMAND, "--port", "0", *local, *options),
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **(environ or {})},
+        env={**os.environ, **(environ or {}), **variables},
     )
     service = ToolServiceProcess(process, folder)
     try:

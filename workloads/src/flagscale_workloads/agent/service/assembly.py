@@ -37,6 +37,7 @@ from flagscale_workloads.agent.service.readiness import Readiness
 from flagscale_workloads.agent.service.report import index_report
 from flagscale_workloads.agent.service.settings import Settings
 from flagscale_workloads.agent.service.tally import Tally
+from flagscale_workloads.agent.service.tracing import tracing_of
 from flagscale_workloads.agent.tool_match.encoders import Encoder, StaticEncoder
 from flagscale_workloads.agent.tool_match.matcher import ToolMatcher
 from flagscale_workloads.agent.tool_match.vectors import VectorStore
@@ -84,6 +85,7 @@ class Assembly:
         registry.register(IndexCollector(self.matcher, lambda: self.feeder.waiting))
         self.metrics = ServiceMetrics(registry)
         self._tally = Tally()
+        self.tracing = tracing_of(environ)
         self._sources = self._make_sources()
         self.readiness = Readiness(self._loaded)
         self.admission = Admission(
@@ -141,6 +143,7 @@ class Assembly:
             self.admission,
             self._make_calling(),
             self.metrics,
+            self.tracing,
             settings.match_timeout_s,
             ThreadPoolExecutor(THREADS, thread_name_prefix="match"),
         )
@@ -152,7 +155,8 @@ class Assembly:
     def _make_calling(self) -> Calling:
         policy = AddressPolicy(loopback=self._settings.loopback_tools)
         trust = ssl.create_default_context()
-        return Calling(self.cluster.secrets, trust, self.metrics, self._tally, policy=policy)
+        counted = (self.metrics, self._tally, self.tracing)
+        return Calling(self.cluster.secrets, trust, *counted, policy=policy)
 
     def _loaded(self) -> bool:
         return all(one.listed.is_set() for one in self._sources) and not self.feeder.waiting
@@ -181,3 +185,4 @@ class Assembly:
         self.embedder.close()
         self.matcher.close()
         self.service.threads.shutdown(wait=False, cancel_futures=True)
+        self.tracing.close()

@@ -21,6 +21,7 @@ from flagscale_workloads.agent.service.messages import ListRequest, MatchRequest
 from flagscale_workloads.agent.service.metrics import ServiceMetrics
 from flagscale_workloads.agent.service.outcome import Outcome
 from flagscale_workloads.agent.service.rendering import described, explained, listed, matched
+from flagscale_workloads.agent.service.tracing import Tracing, tell
 from flagscale_workloads.agent.tool_match.answer import Matches
 from flagscale_workloads.agent.tool_match.confidence import ABSTAIN_BELOW
 from flagscale_workloads.agent.tool_match.filters import Filter
@@ -40,6 +41,7 @@ class ToolService:
     admission: Admission
     calling: Calling
     metrics: ServiceMetrics
+    tracing: Tracing
     deadline_s: float
     """Of everything but calls, which have their tool's."""
     threads: ThreadPoolExecutor
@@ -102,11 +104,13 @@ class ToolService:
         where = self._filter(visible, request)
         asked = request.min_confidence
         least = ABSTAIN_BELOW if asked is None else asked
-        found = await self._in_thread(
-            lambda: self.matcher.match_tools(
-                request.query, request.k, task=request.task, where=where, min_confidence=least
+        with self.tracing.search() as span:
+            found = await self._in_thread(
+                lambda: self.matcher.match_tools(
+                    request.query, request.k, task=request.task, where=where, min_confidence=least
+                )
             )
-        )
+            tell(span, found)
         self.metrics.matched(found)
         return found
 
@@ -162,7 +166,10 @@ class ToolService:
     def _running(self, exchange: Exchange, operation: str) -> Iterator[None]:
         started, code = perf_counter(), "error"
         try:
-            with self.admission.running_for(exchange.caller.name):
+            with (
+                self.tracing.operation(operation, exchange.trace),
+                self.admission.running_for(exchange.caller.name),
+            ):
                 yield
             code = "ok"
         except ServiceError as error:

@@ -19,6 +19,7 @@ from flagscale_workloads.agent.service.errors import ServiceError
 from flagscale_workloads.agent.service.metrics import ServiceMetrics
 from flagscale_workloads.agent.service.outcome import Outcome
 from flagscale_workloads.agent.service.tally import Tally
+from flagscale_workloads.agent.service.tracing import Tracing, onward
 
 ATTEMPTS: Final = 3
 FIRST_PAUSE_S: Final = 0.2
@@ -37,6 +38,7 @@ class Calling:
         trust: ssl.SSLContext,
         metrics: ServiceMetrics,
         tally: Tally,
+        tracing: Tracing,
         *,
         policy: AddressPolicy,
     ) -> None:
@@ -44,6 +46,7 @@ class Calling:
         self._trust = trust
         self._metrics = metrics
         self._tally = tally
+        self._tracing = tracing
         self._policy = policy
         self._check = ArgumentCheck()
 
@@ -79,7 +82,7 @@ class Calling:
         most = ATTEMPTS if entry.spec.idempotent else 1
         for attempt in range(1, most):
             try:
-                outcome = await self._sent(entry, arguments, headers)
+                outcome = await self._attempt(entry, arguments, headers)
                 if outcome.status not in TRY_AGAIN:
                     return replace(outcome, attempts=attempt)
             except ServiceError as error:
@@ -87,7 +90,13 @@ class Calling:
                     raise
             self._metrics.retried()
             await asyncio.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
-        return replace(await self._sent(entry, arguments, headers), attempts=most)
+        return replace(await self._attempt(entry, arguments, headers), attempts=most)
+
+    async def _attempt(
+        self, entry: Entry, arguments: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Outcome:
+        with self._tracing.sending(f"{entry.namespace}/{entry.name}", entry.spec.kind):
+            return await self._sent(entry, arguments, onward(headers))
 
     async def _credential(self, entry: Entry) -> dict[str, str]:
         auth = entry.spec.auth
