@@ -82,13 +82,13 @@ def test_the_official_client_is_answered_through_the_service(
     assert tokens > 0
 
 
-def test_its_gguf_is_served_by_llamacpp_pods(workspace: Workspace, served: Status) -> None:
-    submit(workspace, "gguf", model=GGUF, engine=LLAMACPP)
+def test_its_gguf_is_served_by_llamacpp_pods_unasked(workspace: Workspace, served: Status) -> None:
+    submit(workspace, "gguf", model=GGUF, engine={"quantization": "q8_0"})
 
     status = wait(workspace, "gguf", ready)
 
     assert ask(workspace, status)["usage"]["completion_tokens"] > 0
-    assert status["runtime"] == "pods"
+    assert (status["engine"], status["runtime"]) == ("llamacpp", "pods")
     assert status["model"]["digest"] == served["model"]["digest"]
 
 
