@@ -17,8 +17,9 @@ from support.cluster.paths import folders
 
 from .builder import Buildah, Docker
 from .loading import load_kind, load_native
+from .pipeline import pipelined
 from .pruning import prune_native
-from .roles import BY_NAME, Role
+from .roles import BY_NAME, Image, Role
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -48,9 +49,15 @@ def run(roles: list[Role], options: argparse.Namespace) -> None:
         return
     install_packages(missing_packages(), cache / "logs" / "apt.log")
     buildah = Buildah(ROOT, cache)
-    for image in map(buildah.build, roles):
+    # Read once: the exports beside the builds write it.
+    exported = buildah.layout.names()
+
+    def deliver(image: Image) -> None:
+        buildah.export(image)
         if options.verb != "build":
             load_native(buildah.layout, image)
+
+    for image in pipelined(roles, lambda role: buildah.build(role, exported), deliver):
         if options.verb == "prune":
             prune_native(buildah.layout, image)
         print(image.reference, flush=True)

@@ -3,9 +3,9 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from support.cluster.commands import capture, run_logged
 from support.cluster.progress import timed
@@ -18,16 +18,9 @@ from .roles import PYTHON_IMAGE, Image, Role
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
-class Builder(Protocol):
-    """Makes images out of roles."""
-
-    def build(self, role: Role) -> Image:
-        """Build the image of a role unless it is there, and name it."""
-
-
 @dataclass(frozen=True)
 class Buildah:
-    """Builds without an engine; needs root."""
+    """Builds without an engine, and exports; needs root."""
 
     root: Path
     cache: Path
@@ -37,18 +30,21 @@ class Buildah:
         """Where the finished images lie."""
         return Layout(self.cache / "images" / "layout")
 
-    def build(self, role: Role) -> Image:
-        """Build the image of a role into the layout unless it is there."""
+    def build(self, role: Role, exported: Collection[str] = ()) -> Image:
+        """Build the image of a role unless it is among the exported ones."""
         sources = read_sources(self.root, role, base_image(self.root).key)
         image = sources.image
-        if image_name(image) in self.layout.names():
-            return image
-        self._ensure_base()
-        with timed(f"building {image.reference}"):
-            self._build_role(sources)
-        with timed(f"exporting {image.reference}"):
-            self._export(image)
+        if image_name(image) not in exported:
+            self._ensure_base()
+            with timed(f"building {image.reference}"):
+                self._build_role(sources)
         return image
+
+    def export(self, image: Image) -> None:
+        """Bring a built image into the layout unless it is there."""
+        if image_name(image) not in self.layout.names():
+            with timed(f"exporting {image.reference}"):
+                self._export(image)
 
     def _build_role(self, sources: Sources) -> None:
         with tempfile.TemporaryDirectory() as folder:
