@@ -12,10 +12,14 @@ from typing import Final
 from support.cluster.commands import run_logged
 from support.cluster.errors import ClusterError
 from support.cluster.progress import timed
+from support.images.roles import content_key
 
 LLAMA: Final = "llama-cpp-python"
 # Not tuned to this very processor (the cache may move), and without the vision libraries.
 CMAKE_ARGS: Final = "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"
+# Nor llama.cpp's library for its own programs, more than half of the work: Python never loads it.
+# The package forces that option into CMake's cache, where a variable of the same name hides it.
+ONLY_WHAT_IS_LOADED: Final = "set(LLAMA_BUILD_COMMON OFF)\n"
 
 
 def llama_wheel(project: Path, *, cache: Path, log: Path) -> Path:
@@ -28,7 +32,7 @@ def llama_wheel(project: Path, *, cache: Path, log: Path) -> Path:
     found = _wheel_in(target)
     if found is not None:
         return found
-    with timed(f"compiling {target.name} (once; about 9 minutes of CPU)"):
+    with timed(f"compiling {target.name} (once; some minutes of CPU)"):
         _compile(requirement, target, log)
     made = _wheel_in(target)
     if made is None:
@@ -45,10 +49,13 @@ def locked_source(lock: Path, package: str) -> str:
 
 
 def wheel_key(requirement: str) -> str:
-    """Folder name: package, version, Python and machine."""
+    """Folder name: package, version, Python and machine, and how it was compiled."""
     name = requirement.partition(" ")[0].replace("==", "-")
     platform = re.sub(r"\W", "_", sysconfig.get_platform())
-    return f"{name}-cp{sys.version_info.major}{sys.version_info.minor}-{platform}"
+    flags = content_key(
+        [("arguments", CMAKE_ARGS.encode()), ("cmake", ONLY_WHAT_IS_LOADED.encode())]
+    )
+    return f"{name}-cp{sys.version_info.major}{sys.version_info.minor}-{platform}-{flags}"
 
 
 def _wheel_in(folder: Path) -> Path | None:
@@ -60,14 +67,18 @@ def _compile(requirement: str, target: Path, log: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as folder:
         work, out = Path(folder), Path(folder) / "out"
         (work / "requirements.txt").write_text(requirement + "\n")
+        included = work / "included.cmake"
+        included.write_text(ONLY_WHAT_IS_LOADED)
+        arguments = f"{CMAKE_ARGS} -DCMAKE_PROJECT_INCLUDE={included}"
         python, cores = str(work / "venv" / "bin" / "python"), str(len(os.sched_getaffinity(0)))
         run_logged(["uv", "venv", "--seed", "--python", sys.executable, str(work / "venv")],
                    log, "environment of the compiler")  # fmt: skip
-        pip = [python, "-m", "pip", "wheel", "--no-deps", "--no-binary", LLAMA]
+        # pip's own cache knows the version alone, not how it was compiled.
+        pip = [python, "-m", "pip", "wheel", "--no-cache-dir", "--no-deps", "--no-binary", LLAMA]
         run_logged(
             [*pip, "--requirement", str(work / "requirements.txt"), "--wheel-dir", str(out)],
             log,
             f"compiling {LLAMA}",
-            env={**os.environ, "CMAKE_ARGS": CMAKE_ARGS, "CMAKE_BUILD_PARALLEL_LEVEL": cores},
+            env={**os.environ, "CMAKE_ARGS": arguments, "CMAKE_BUILD_PARALLEL_LEVEL": cores},
         )
         out.rename(target)
