@@ -41,7 +41,7 @@ unit: setup ## Pure code, in seconds
 	@$(PYTEST) -n 2 --dist worksteal tests/unit
 
 training: setup ## Real training processes: killed, resumed, two ranks
-	@$(PYTEST) tests/training
+	@$(PYTEST) -n 2 --dist loadfile tests/training
 
 apiserver: setup ## Against a real API server (no node)
 	@$(PYTEST) tests/apiserver
@@ -53,13 +53,13 @@ serving: setup ## The gateway over simulated engines: faults, load, hostile clie
 	@$(PYTEST) tests/serving
 
 collaboration: setup ## Agents that work together, over both stores: killed, restarted, clocks wrong
-	@$(PYTEST) tests/collaboration
+	@$(PYTEST) -n 2 --dist loadfile tests/collaboration
 
 fuzz: setup ## Over 5,000 generated requests at the gateway
 	@FUZZ_EXAMPLES=1250 $(PYTEST) -s tests/serving/test_hostile_clients.py -k generated
 
 tools: setup ## The service that finds and calls tools: real HTTP, real MCP servers, faults, load
-	@$(PYTEST) tests/tools
+	@$(PYTEST) -n 2 --dist loadfile tests/tools
 
 engines: setup ## One conformance suite over all engines, real ones in their own environments
 	@$(PYTEST) tests/engines

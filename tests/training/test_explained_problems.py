@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +116,24 @@ def test_a_hang(runner: LocalRunner, environ: dict[str, str], tmp_path: Path) ->
     job = body("TrainJob", trainer=endless, failurePolicy=policy, volumes=volumes)
     target = runner.submit(job)
     wait_until(lambda: reached(runner, target), timeout_s=60, what="it trains")
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or ()
-        if "flagscale_workloads.train" in words and str(tmp_path) in process.environ()["HOME"]:
-            process.send_signal(signal.SIGSTOP)
+    ranks = list(trainers_below(tmp_path))
+    for rank in ranks:
+        rank.send_signal(signal.SIGSTOP)
 
     runner.wait(target, lambda _: None)
     found = explain(environ)
+    for rank in ranks:  # so that they can take the signal of their end
+        rank.send_signal(signal.SIGCONT)
+    assert ranks
     assert (found["cause"], "logs of all ranks" in found["step"]) == ("Hang", True)
+
+
+def trainers_below(home: Path) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter(["cmdline"]):
+        with suppress(psutil.Error):  # others come and go
+            words = process.info["cmdline"] or ()
+            if "flagscale_workloads.train" in words and str(home) in process.environ()["HOME"]:
+                yield process
 
 
 def reached(runner: LocalRunner, target: Target) -> bool:
