@@ -44,7 +44,7 @@ training: setup ## Real training processes: killed, resumed, two ranks
 	@$(PYTEST) -n 2 --dist loadfile tests/training
 
 apiserver: setup ## Against a real API server (no node)
-	@$(PYTEST) tests/apiserver
+	@$(PYTEST) -n 2 --dist loadfile tests/apiserver
 
 chart: setup ## Helm charts
 	@$(PYTEST) tests/chart
