@@ -5,8 +5,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from .commands import capture, run_logged
 from .locks import locked
@@ -16,6 +17,7 @@ from .toolchain import go_program
 
 SOURCES = Path(__file__).parent / "go"
 FAKE_MODULE = "tools"
+GO_CACHE = "go-build"
 
 
 def ensure(cache: Path, names: Iterable[str]) -> None:
@@ -25,6 +27,13 @@ def ensure(cache: Path, names: Iterable[str]) -> None:
         return
     with locked(cache / "locks" / "builds", "building programs"):
         _build_all(cache, _missing(cache, wanted))
+        tidy(cache)
+
+
+def tidy(cache: Path) -> None:
+    """Remove what Go compiled once every program is there: 7 GB that only new versions need."""
+    if not _missing(cache, BY_NAME.values()):
+        shutil.rmtree(cache / GO_CACHE, ignore_errors=True)
 
 
 def _missing(cache: Path, recipes: Iterable[Recipe]) -> list[Recipe]:
@@ -51,7 +60,8 @@ def build(cache: Path, recipe: Recipe) -> None:
         work, out = Path(folder) / "src", Path(folder) / "out"
         work.mkdir()
         out.mkdir()
-        go = _Go(str(go_program(cache)), work, cache / "logs" / f"build-{recipe.name}.log")
+        log = cache / "logs" / f"build-{recipe.name}.log"
+        go = _Go(str(go_program(cache)), work, log, {"GOCACHE": str(cache / GO_CACHE)})
         _prepare(go, recipe)
         for program, package in recipe.programs:
             flags = ["-trimpath", "-ldflags", recipe.ldflags, "-o", str(out / program)]
@@ -70,11 +80,17 @@ def module_folder(cache: Path, recipe: Recipe) -> Path:
 class _Go:
     """The go program in one work folder."""
 
-    def __init__(self, program: str, work: Path, log: Path) -> None:
+    def __init__(
+        self,
+        program: str,
+        work: Path,
+        log: Path,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.work = work
         self._program = program
         self._log = log
-        self._env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+        self._env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off", **variables}
 
     def run(self, *arguments: str) -> None:
         label = f"go {arguments[0]}"

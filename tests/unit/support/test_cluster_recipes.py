@@ -1,7 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from support.cluster.builds import staging_modules
+from support.cluster.builds import GO_CACHE, staging_modules, tidy
 from support.cluster.recipes import BY_NAME, NATIVE, RECIPES, program_path, recipe_of
 from support.cluster.toolchain import parse_version
 
@@ -48,3 +48,15 @@ def test_the_go_version_is_read_from_its_own_words() -> None:
 
 def test_other_words_count_as_no_go() -> None:
     assert parse_version("command not found") == (0, 0)
+
+
+def test_what_go_compiled_goes_once_every_program_is_there(tmp_path: Path) -> None:
+    (tmp_path / GO_CACHE).mkdir()
+    programs = [program_path(tmp_path, name) for recipe in RECIPES for name, _ in recipe.programs]
+    for program in programs:
+        tidy(tmp_path)
+        assert (tmp_path / GO_CACHE).exists()
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.touch()
+    tidy(tmp_path)
+    assert not (tmp_path / GO_CACHE).exists()
