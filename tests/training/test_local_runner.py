@@ -137,7 +137,8 @@ def test_an_interrupted_or_killed_command_line_attaches_again(
             assert first.stdout
             assert first.stdout.readline().startswith("tiny: ")
             first.send_signal(number)
-        assert first.returncode == code
+            # Before its output is closed, which would end it in another way.
+            assert first.wait(timeout=60) == code
 
     again = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
