@@ -130,7 +130,9 @@ def test_an_interrupted_or_killed_command_line_attaches_again(
 ) -> None:
     file = tmp_path / "job.json"
     file.write_text(json.dumps(job()))
-    command = [sys.executable, "-m", "flagscale_runner", "run", str(file)]
+    # A shell that runs the tests in the background has them, and their children, ignore it.
+    heeding = ["env", "--default-signal=INT"]
+    command = [*heeding, sys.executable, "-m", "flagscale_runner", "run", str(file)]
     environ = {**os.environ, "FLAGSCALE_HOME": str(tmp_path / "home")}
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as first:
