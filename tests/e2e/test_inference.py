@@ -89,6 +89,8 @@ def test_its_gguf_is_served_by_llamacpp_pods_unasked(workspace: Workspace, serve
 
     assert ask(workspace, status)["usage"]["completion_tokens"] > 0
     assert (status["engine"], status["runtime"]) == ("llamacpp", "pods")
+    mine = {"revision": status["revision"], "ready": 1, "current": 1}
+    assert status["replicas"]["revisions"] == [mine]
     assert status["model"]["digest"] == served["model"]["digest"]
 
 

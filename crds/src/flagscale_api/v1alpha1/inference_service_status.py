@@ -53,6 +53,14 @@ class ModelStatus(StatusModel):
     )
 
 
+class RevisionReplicas(StatusModel):
+    """Engine pods of one revision."""
+
+    revision: str = Field(description="The hash that names it.")
+    ready: int = Field(description="Its pods that have generated a token.")
+    current: int = Field(description="Its pods that there are.")
+
+
 class ReplicaCounts(StatusModel):
     """Engine pods."""
 
@@ -60,6 +68,10 @@ class ReplicaCounts(StatusModel):
     total: int = Field(description="Pods wanted.")
     current: int = Field(default=0, description="Pods there are, of whichever revision.")
     summary: str = Field(description="ready/total, for the columns.")
+    revisions: list[RevisionReplicas] = Field(
+        default_factory=list,
+        description="By revision, those that have pods: the wanted one first, then by name.",
+    )
 
 
 class LastScaling(StatusModel):

@@ -57,6 +57,20 @@ def test_a_settled_service_is_ready_and_writes_nothing() -> None:
     assert ready(again) == ("True", "Serving", "svc is served at http://svc.ns.svc:80/v1")
 
 
+def test_replicas_are_told_by_revision_the_wanted_one_first() -> None:
+    service, seen = serving(replicas=2)
+    assert service.status.revision is not None
+    wanted = engine_pod(service.status.revision, ready=False)
+    old, older = engine_pod("b", 1), engine_pod("a", 2)
+    leaving = engine_pod("a", 3, deleting=True)
+
+    decided = plan(service, replace(seen, pods=(older, old, wanted, leaving)), CONTEXT, now=at(20))
+
+    assert decided.status.replicas is not None
+    told = [(r.revision, r.ready, r.current) for r in decided.status.replicas.revisions]
+    assert told == [(service.status.revision, 0, 1), ("a", 1, 1), ("b", 1, 1)]
+
+
 def test_the_engine_in_status_is_the_one_that_serves() -> None:
     service, seen = serving(engine={"name": "transformers"})
     edited = make_service(service.status, engine={"name": "auto", "kvCacheTokens": 64})

@@ -1,11 +1,13 @@
 """What the user reads: phase, conditions, model, replicas. Pure, equal when nothing changed."""
 
+from collections import Counter
 from datetime import datetime
 
 from flagscale_api.v1alpha1.engine import EngineName
 from flagscale_api.v1alpha1.inference_service_status import (
     InferenceServiceStatus,
     ReplicaCounts,
+    RevisionReplicas,
     ServicePhase,
 )
 from flagscale_operator.kinds.conditions import Verdict, find_condition, update_conditions
@@ -104,7 +106,21 @@ def _ended_badly(observed: Observed, revision: str) -> bool:
 def _replicas(service: ServiceView, observed: Observed, rollout: Rollout) -> ReplicaCounts:
     ready, total = ready_count(observed, rollout.revision), service.spec.replicas
     current = rollout.desired.current_replicas
-    return ReplicaCounts(ready=ready, total=total, current=current, summary=f"{ready}/{total}")
+    return ReplicaCounts(
+        ready=ready,
+        total=total,
+        current=current,
+        summary=f"{ready}/{total}",
+        revisions=_by_revision(observed, rollout.revision),
+    )
+
+
+def _by_revision(observed: Observed, wanted: str) -> list[RevisionReplicas]:
+    count = Counter(pod.revision for pod in observed.pods_of("engine") if pod.revision)
+    return [
+        RevisionReplicas(revision=name, ready=ready_count(observed, name), current=count[name])
+        for name in sorted(count, key=lambda name: (name != wanted, name))
+    ]
 
 
 def with_engine(service: ServiceView) -> InferenceServiceStatus:
