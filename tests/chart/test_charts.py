@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 import yaml
 
-from flagscale_operator.kube.kinds import METRICS_API_SERVICE_NAME, PROGRESS_SERVICE_NAME
+from flagscale_operator.kinds.tool_matcher.render import render_matcher
+from flagscale_operator.kinds.tool_matcher.wanted import MatcherWanted
+from flagscale_operator.kube.kinds import (
+    DEPLOYMENT,
+    MATCHER_NAME,
+    METRICS_API_SERVICE_NAME,
+    PROGRESS_SERVICE_NAME,
+)
 from flagscale_operator.progress.external_metrics import GROUP_VERSION
 from flagscale_operator.settings import Settings, load_settings
 from support.helm import CHARTS, KUBE_VERSION, NAMESPACE, Helm
@@ -68,6 +75,7 @@ def test_the_chart_makes_what_was_reviewed(helm: Helm, case: str) -> None:
         ("matcher.replicas=3", "replicas"),
         ("matcher.image=", "image"),
         ("matcher.enabled=perhaps", "enabled"),
+        ("matcher.manageCategories=perhaps", "manageCategories"),
         ("matcher.tracing.endpoint=collector:4318", "endpoint"),
         ("tools.secretNamespaces={A_b}", "secretNamespaces"),
     ],
@@ -122,39 +130,34 @@ def test_the_operator_understands_its_environment(helm: Helm) -> None:
     assert (settings.serving_image, settings.serving_pull_policy) == ("s:3", "Always")
 
 
-def test_the_operator_asks_the_matcher_where_it_is(helm: Helm) -> None:
-    objects = helm.objects("flagscale", "--set", "matcher.enabled=true")
-    operator = only(objects, "Deployment", "operator")["spec"]["template"]["spec"]
-    variables = {e["name"]: e.get("value") for e in operator["containers"][0]["env"]}
-    settings = load_settings({k: v for k, v in variables.items() if v is not None})
-    service = only(objects, "Service", "matcher-replicas")
-    (port,) = service["spec"]["ports"]
-    where = f"{service['metadata']['name']}.{NAMESPACE}.svc"
-    assert settings.matcher_url == f"http://{where}:{port['port']}"
-    matcher = only(objects, "Deployment", "matcher")["spec"]
-    labels = matcher["template"]["metadata"]["labels"]
-    assert service["spec"]["clusterIP"] == "None"
-    assert service["spec"]["selector"].items() <= labels.items()
-    selected = only(objects, "Deployment", "operator")["spec"]["selector"]["matchLabels"]
-    assert not selected.items() <= labels.items()
+def settings_of(objects: list[dict[str, Any]]) -> Settings:
+    variables = {e["name"]: e.get("value") for e in pod_of(objects)["containers"][0]["env"]}
+    return load_settings({k: v for k, v in variables.items() if v is not None})
 
 
-def test_the_matcher_watches_what_the_operator_watches(helm: Helm) -> None:
-    flags = ("--set", "matcher.enabled=true", *CASES["narrow"])
-    objects = helm.objects("flagscale", *flags)
-    pod = only(objects, "Deployment", "matcher")["spec"]["template"]["spec"]
-    args = pod["containers"][0]["args"]
-    assert [a for a in args if "namespace" in a] == ["--namespace=team-a", "--namespace=team-b"]
-    assert pod["imagePullSecrets"] == [{"name": "pull"}]
-
-
-def test_the_matcher_sends_spans_where_the_chart_says(helm: Helm) -> None:
+def test_the_operator_is_told_of_the_matcher_that_it_keeps(helm: Helm) -> None:
+    assert settings_of(helm.objects("flagscale")).matcher is None
     where = "http://collector.observability:4318"
-    for flags, expected in (((), None), (("--set", f"matcher.tracing.endpoint={where}"), where)):
-        objects = helm.objects("flagscale", "--set", "matcher.enabled=true", *flags)
-        pod = only(objects, "Deployment", "matcher")["spec"]["template"]["spec"]
-        variables = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
-        assert variables.get("OTEL_EXPORTER_OTLP_ENDPOINT") == expected
+    flags = (*CASES["matcher"], "--set", f"matcher.tracing.endpoint={where}", *CASES["narrow"])
+    wanted = settings_of(helm.objects("flagscale", *flags)).matcher
+    values = yaml.safe_load((CHARTS / "flagscale" / "values.yaml").read_text())["matcher"]
+    assert wanted == MatcherWanted(
+        image=values["image"],
+        replicas=2,
+        pull_policy=values["pullPolicy"],
+        image_pull_secrets=("pull",),
+        tracing_endpoint=where,
+        resources=values["resources"],
+    )
+
+
+def test_the_matcher_runs_as_the_charts_account(helm: Helm) -> None:
+    objects = helm.objects("flagscale", *CASES["matcher"])
+    account = only(objects, "ServiceAccount", "matcher")["metadata"]["name"]
+    wanted = settings_of(objects).matcher
+    assert wanted
+    made = render_matcher(wanted, namespace=NAMESPACE)[DEPLOYMENT, MATCHER_NAME]
+    assert made["spec"]["template"]["spec"]["serviceAccountName"] == account
 
 
 def test_ports_are_those_the_operator_listens_on(helm: Helm) -> None:
@@ -221,6 +224,10 @@ def test_one_operator_is_replaced_and_more_roll(helm: Helm, replicas: int, strat
 def test_pods_pass_pod_security_restricted(helm: Helm, case: str) -> None:
     objects = helm.objects("flagscale", *CASES[case])
     pods = [o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Deployment"]
+    wanted = settings_of(objects).matcher
+    if wanted:
+        made = render_matcher(wanted, namespace=NAMESPACE)[DEPLOYMENT, MATCHER_NAME]
+        pods.append(made["spec"]["template"]["spec"])
     assert len(pods) == (2 if case == "matcher" else 1)
     for pod in pods:
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)

@@ -21,6 +21,7 @@ FRONT_PROXY: dict[str, Any] = {
 }
 NARROW = ("--set", f"watchNamespaces={{team-a,{NAMESPACE}}}")
 MATCHER = ("--set", "matcher.enabled=true")
+CATEGORIES = ("--set", "matcher.manageCategories=true")
 SECRETS = ("--set", "tools.secretNamespaces={team-a,team-b}")
 READ_SECRETS = ("", "secrets", "get", ())
 
@@ -97,6 +98,17 @@ def test_the_matcher_has_the_rights_of_its_table_and_no_more(helm: Helm) -> None
     }
 
 
+def test_the_matcher_changes_tools_only_where_the_chart_lets_it(helm: Helm) -> None:
+    patch = {("flagscale.dev", "agenttools", "patch", ())}
+    assert wanted(scope="categories", namespaced=True, table=MATCHER_RULES) == patch
+    for narrow, places in (((), {None}), (NARROW, {"team-a", NAMESPACE})):
+        before = bound(helm.objects("flagscale", *MATCHER, *narrow), rbac.MATCHER.name)
+        after = bound(helm.objects("flagscale", *MATCHER, *CATEGORIES, *narrow), rbac.MATCHER.name)
+        assert not any(rights & patch for rights in before.values())
+        more = {place: rights | patch for place, rights in before.items() if place in places}
+        assert after == {**before, **more}
+
+
 def test_secrets_are_read_where_the_chart_is_told_and_nowhere_else(helm: Helm) -> None:
     for account in rbac.ACCOUNTS:
         before = bound(helm.objects("flagscale", *MATCHER), account.name)
@@ -106,7 +118,7 @@ def test_secrets_are_read_where_the_chart_is_told_and_nowhere_else(helm: Helm) -
 
 
 def test_no_two_objects_share_a_name(helm: Helm) -> None:
-    objects = helm.objects("flagscale", *NARROW, *MATCHER, *SECRETS)
+    objects = helm.objects("flagscale", *NARROW, *MATCHER, *CATEGORIES, *SECRETS)
     names = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
     assert len(set(names)) == len(names)
 

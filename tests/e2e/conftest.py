@@ -27,7 +27,8 @@ def installed(target: Target, images: dict[str, str]) -> None:
 @pytest.fixture(scope="module")
 def matcher(target: Target, images: dict[str, str]) -> Iterator[None]:
     """Runs for the tests that ask for it alone: others need its share of the machine."""
-    install_charts(target, images, "--set", "matcher.enabled=true")
+    values = ("--set", "matcher.enabled=true", "--set", "matcher.manageCategories=true")
+    install_charts(target, images, *values)
     yield
     install_charts(target, images)
 

@@ -7,11 +7,13 @@ import time
 import pytest
 
 from support.cluster_agents import (
+    CHANGEABLE,
     agent,
     agent_tool,
     apply_file,
     busy_agent,
     call,
+    change_often,
     conditions,
     kill_embedder,
     ready_tools,
@@ -142,6 +144,37 @@ def test_a_changed_schema_blocks_calls_until_it_is_approved(tools: Workspace) ->
              timeout_s=30)  # fmt: skip
 
 
+def test_an_agent_files_the_tools_that_it_may_change(tools: Workspace) -> None:
+    named = [{"namespace": tools.namespace, "name": name} for name in (CHANGEABLE, "helper-2")]
+    asked = {"path": "/v1/categories:assign", "body": {"category": "chores", "tools": named}}
+    told = agent(tools, "post", **asked)
+    assert (told["status"], told["answer"]["changed"]) == (200, 1)
+    assert [one["name"] for one in told["answer"]["refused"]] == ["helper-2"]
+    assert "chores" in tools.kubectl("get", "agenttool", CHANGEABLE)
+    body = {"query": "helper", "categories": ["chores"], "min_confidence": 0}
+
+    def filed() -> list[str]:
+        answer = agent(tools, "post", path="/v1/tools:match", body=body)["answer"]
+        return [one["name"] for one in answer["tools"]]
+
+    wait_for(filed, lambda names: names == [CHANGEABLE], timeout_s=10)
+
+
+async def test_a_hundred_updates_a_second_tear_nothing(tools: Workspace) -> None:
+    """Every answer has each tool once, and never an older version than before."""
+    pair = ("left", "right")
+    await change_often(tools, pair, rounds=1)
+    for name in pair:
+        wait_tool(tools, name, lambda body: conditions(body).get("Indexed") == "True")
+    body = {"query": "striping of zebras", "k": 2, "namespaces": [tools.namespace]}
+    with busy_agent(tools, "watch-pair", seconds=12, names=pair, body=body) as seen:
+        rate_per_s = await change_often(tools, pair, rounds=400)
+    assert rate_per_s > 80
+    assert seen["torn"] == []
+    assert seen["answers"] > 100
+    assert seen["newest"] == dict.fromkeys(pair, 400)
+
+
 def test_a_killed_embedder_fails_no_query_and_the_tier_says_so(tools: Workspace) -> None:
     with busy_agent(tools, "load", seconds=20) as found:
         time.sleep(3)
@@ -156,3 +189,15 @@ def test_a_killed_embedder_fails_no_query_and_the_tier_says_so(tools: Workspace)
         return str(agent(tools, "find_tools", query=query)["structured"]["tier"])
 
     wait_for(tier, lambda now: now == "transformer", timeout_s=30)
+
+
+def test_a_matcher_that_somebody_deletes_is_there_again(tools: Workspace) -> None:
+    where = ("-n", "flagscale-system")
+    deployment = "deployment/flagscale-matcher"
+    old = tools.target.get("deployment", "flagscale-matcher", *where)["metadata"]["uid"]
+    tools.target.kubectl("delete", deployment, *where)
+    tools.target.kubectl("wait", "--for=create", deployment, *where, "--timeout=30s")
+    assert tools.target.get("deployment", "flagscale-matcher", *where)["metadata"]["uid"] != old
+    tools.target.kubectl("rollout", "status", deployment, *where, "--timeout=120s")
+    found = agent(tools, "find_tools", query="will it rain in Rome?", k=3)["structured"]
+    assert found["tools"][0]["name"] == "weather"

@@ -14,7 +14,8 @@ import aiohttp
 
 READ_VERBS = frozenset({"get", "list", "watch"})
 _REQUESTS = re.compile(r"^kube_api_requests_total\{(.*?)\} ([0-9.e+]+)$", re.MULTILINE)
-_RECONCILES = re.compile(r"^controller_runtime_reconcile_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
+_RECONCILES = re.compile(r"^controller_runtime_reconcile_total\{(.*)\} ([0-9.e+]+)$", re.MULTILINE)
+_OF_MATCHER = 'controller="ToolMatcher"'
 _VERB = re.compile(r'verb="(\w+)"')
 
 
@@ -100,12 +101,13 @@ class OperatorProcess:
         ended.cancel()
         await waiting
 
-    async def wait_for_reconciles(self, wanted: int) -> None:
-        """Until that many reconciles were run: every object was looked at."""
+    async def wait_for_reconciles(self, wanted: int, *, of_matcher: bool = False) -> None:
+        """Until that many reconciles were run: every object, or the matcher, was looked at."""
         async with aiohttp.ClientSession() as session:
             while True:
                 async with session.get(self._metrics) as response:
-                    runs = sum(map(float, _RECONCILES.findall(await response.text())))
+                    found = _RECONCILES.findall(await response.text())
+                runs = sum(float(n) for labels, n in found if of_matcher == (_OF_MATCHER in labels))
                 if runs >= wanted:
                     return
                 await asyncio.sleep(0.1)

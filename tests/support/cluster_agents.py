@@ -1,21 +1,30 @@
 """AgentTools on the real cluster: applied, waited for, and asked for by an agent in a pod."""
 
+import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from flagscale_operator.kube.budget import RequestBudget
+from flagscale_operator.kube.connection import load_connection
+from flagscale_operator.kube.http import KubeHttp
+from flagscale_operator.kube.kinds import AGENT_TOOL
 from support.kube_wait import wait_for
 from support.workspace import Status, Workspace, restricted_pod
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "e2e" / "scripts"
+UPDATES_PER_S = 100
 AGENT = "agent"
 TOOLS = "tools"
+CHANGEABLE = "helper-1"
+"""The tool that the agent may change."""
 
 
 def agent_tool(name: str, description: str, **spec: Any) -> dict[str, Any]:
@@ -84,6 +93,12 @@ def start_agent(workspace: Workspace) -> None:
     rules = [
         {"apiGroups": ["flagscale.dev"], "resources": ["agenttools"], "verbs": ["get"]},
         {"apiGroups": ["flagscale.dev"], "resources": ["agenttools/call"], "verbs": ["create"]},
+        {
+            "apiGroups": ["flagscale.dev"],
+            "resources": ["agenttools"],
+            "verbs": ["patch"],
+            "resourceNames": [CHANGEABLE],
+        },
     ]
     rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": AGENT}}
     workspace.apply({**rbac, "kind": "Role", "rules": rules})
@@ -134,6 +149,27 @@ def call(workspace: Workspace, name: str, **arguments: Any) -> Any:
     """Call a tool through the matcher."""
     place = {"namespace": workspace.namespace, "name": name}
     return agent(workspace, "call_tool", **place, arguments=arguments)
+
+
+async def change_often(workspace: Workspace, names: Sequence[str], *, rounds: int) -> float:
+    """Change all of them each round; the changes per second."""
+    kube = KubeHttp.open(
+        load_connection({"KUBECONFIG": str(workspace.target.kubeconfig)}),
+        field_manager="test",
+        budget=RequestBudget(rate_per_s=None),
+        on_request=lambda *_: None,
+    )
+    begun = time.monotonic()
+    try:
+        for number in range(1, rounds + 1):
+            for name in names:
+                body = agent_tool(name, f"Striping of zebras, version {number}")
+                body["metadata"]["namespace"] = workspace.namespace
+                await kube.apply(AGENT_TOOL, body, force=True)
+            await asyncio.sleep(begun + number * len(names) / UPDATES_PER_S - time.monotonic())
+    finally:
+        await kube.close()
+    return rounds * len(names) / (time.monotonic() - begun)
 
 
 def kill_embedder(workspace: Workspace) -> None:

@@ -33,6 +33,8 @@ class ScriptedKube:
         self.allowed: set[tuple[str, str, str, str]] = set()
         """User, verb (call: create of agenttools/call), namespace, name."""
         self.reviews: list[dict[str, Any]] = []
+        self.may_patch = True
+        """Whether the service itself may change AgentTools."""
         self.lists = 0
         self.watches = 0
         self.down = False
@@ -82,7 +84,8 @@ class ScriptedKube:
         return Starlette(
             routes=[
                 Route(TOOLS, self._collection),
-                Route(ONE, self._read),
+                Route(ONE, self._read, methods=["GET"]),
+                Route(ONE, self._patch, methods=["PATCH"]),
                 Route(f"{ONE}/status", self._patch_status, methods=["PATCH"]),
                 Route("/api/v1/namespaces/{namespace}/secrets/{name}", self._secret),
                 Route("/apis/authentication.k8s.io/v1/tokenreviews", self._token, methods=["POST"]),
@@ -125,6 +128,17 @@ class ScriptedKube:
             return _status(503, "down")
         found = self.objects.get((request.path_params["namespace"], request.path_params["name"]))
         return JSONResponse(found) if found else _status(404, "not found")
+
+    async def _patch(self, request: Request) -> Response:
+        """Merge patch of a spec."""
+        assert request.headers["content-type"] == "application/merge-patch+json"
+        if not self.may_patch:
+            return _status(403, "forbidden")
+        body = copy.deepcopy(self.objects[tuple(request.path_params.values())])
+        merged = {**body["spec"], **(await request.json())["spec"]}
+        body["spec"] = {key: value for key, value in merged.items() if value is not None}
+        await self.put(body)
+        return JSONResponse(body)
 
     async def _patch_status(self, request: Request) -> Response:
         change = await request.json()

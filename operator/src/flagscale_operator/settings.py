@@ -5,9 +5,11 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from flagscale_operator.errors import InvalidSpecError
+from flagscale_operator.kinds.tool_matcher.wanted import MatcherWanted, decoded
+from flagscale_operator.kube.kinds import MATCHER_REPLICAS_NAME
 
 PREFIX = "FLAGSCALE_"
 
@@ -43,10 +45,13 @@ class Settings(BaseModel):
         pattern="^(Always|IfNotPresent|Never)$",
         description="Pull policy of serving pods.",
     )
+    matcher: MatcherWanted | None = Field(
+        default=None, description="The tool matcher to keep, as JSON; none: there is none."
+    )
     matcher_url: str = Field(
         default="",
         pattern=r"^(http://[-.:\[\]A-Za-z0-9]+)?$",
-        description="Headless Service of the tool matchers; empty: none is installed.",
+        description="Where matchers are that somebody else keeps; for development only.",
     )
     tool_loopback: bool = Field(
         default=False, description="Ask tools on this machine; for development only."
@@ -72,6 +77,17 @@ class Settings(BaseModel):
         """Base URL of the progress server as pods see it."""
         return self.progress_url or f"https://flagscale-progress.{self.namespace}.svc:10443"
 
+    @property
+    def effective_matcher_url(self) -> str:
+        """Headless Service of the tool matchers; empty: there are none."""
+        kept = f"http://{MATCHER_REPLICAS_NAME}.{self.namespace}.svc:8080" if self.matcher else ""
+        return self.matcher_url or kept
+
+    @field_validator("matcher", mode="before")
+    @classmethod
+    def _decoded(cls, value: object) -> object:
+        return decoded(value)
+
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from FLAGSCALE_* (and POD_NAME, POD_IP); raises InvalidSpecError naming each."""
@@ -89,8 +105,13 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}, got {e['input']!r}"
-            for e in error.errors()
+            f"{PREFIX}{_variable(e['loc'])}: {e['msg']}, got {e['input']!r}" for e in error.errors()
         )
         remedy = "correct the variable, or the chart's value that it comes from"
         raise InvalidSpecError(f"{wrong}; {remedy}") from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """`MATCHER.replicas` for a field within a variable."""
+    first, *rest = map(str, location)
+    return ".".join([first.upper(), *rest])

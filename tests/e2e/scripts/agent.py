@@ -74,8 +74,35 @@ async def load(asked: Any) -> Any:
     return {"tiers": dict(tiers), "failed": failed}
 
 
+async def post(asked: Any) -> Any:
+    """One request by REST: status and answer."""
+    async with http() as client:
+        answer = await client.post(asked["path"], json=asked["body"])
+    return {"status": answer.status_code, "answer": answer.json()}
+
+
+async def watch_pair(asked: Any) -> Any:
+    """Searches for two tools while they change: answers, and those that lack or age one."""
+    newest: Counter[str] = Counter()
+    torn: list[Any] = []
+    answers, body = 0, {**asked["body"], "min_confidence": 0}
+    deadline = time.monotonic() + asked["seconds"]
+    print("begun", file=sys.stderr, flush=True)
+    async with http() as client:
+        while time.monotonic() < deadline:
+            found = (await client.post("/v1/tools:match", json=body)).json().get("tools", ())
+            seen = {one["name"]: int(one["description"].rsplit(" ", 1)[1]) for one in found}
+            whole = sorted(one["name"] for one in found) == sorted(asked["names"])
+            if not whole or any(seen[name] < newest[name] for name in newest):
+                torn.append(found)
+            newest.update({name: seen[name] - newest[name] for name in seen})
+            answers += 1
+            await asyncio.sleep(1 / SEARCHES_PER_S)
+    return {"answers": answers, "torn": torn[:3], "newest": dict(newest)}
+
+
 async def main(command: str, arguments: Any) -> None:
-    commands = {"until-gone": until_gone, "load": load}
+    commands = {"until-gone": until_gone, "load": load, "post": post, "watch-pair": watch_pair}
     if command in commands:
         answer = await commands[command](arguments)
     else:

@@ -58,3 +58,16 @@ def test_objects_of_other_kinds_are_not_judged() -> None:
 def test_a_wrong_setting_says_what_to_do() -> None:
     with pytest.raises(InvalidSpecError, match=r"FLAGSCALE_WORKERS: .*, got '0'; correct the var"):
         load_settings({"FLAGSCALE_WORKERS": "0"})
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('{"image": "m", "replicas": 3}', r"FLAGSCALE_MATCHER\.replicas: .* got 3"),
+        ('{"image": ""}', r"FLAGSCALE_MATCHER\.image: "),
+        ("{", "FLAGSCALE_MATCHER: .* got '{'"),
+    ],
+)
+def test_a_matcher_that_cant_be_read_is_told_by_field_and_value(said: str, told: str) -> None:
+    with pytest.raises(InvalidSpecError, match=told):
+        load_settings({"FLAGSCALE_MATCHER": said})

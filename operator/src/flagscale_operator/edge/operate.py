@@ -18,6 +18,7 @@ from flagscale_operator.edge.reconcilers import make_reconcile
 from flagscale_operator.edge.serving_load import serving_load
 from flagscale_operator.edge.tools import Outside, make_outside
 from flagscale_operator.edge.watch import Watch
+from flagscale_operator.kinds.tool_matcher.keeper import matcher_key
 from flagscale_operator.kube.connection import Connection
 from flagscale_operator.kube.http import KubeHttp
 from flagscale_operator.kube.kinds import INFERENCE_SERVICE, TRAIN_JOB, KubeKind
@@ -112,6 +113,7 @@ async def operate(
     ):
         where = {"namespace": settings.namespace, "address": settings.pod_ip}
         await publish_endpoint(kube, **where, port=settings.progress_port)
+        queue.add(matcher_key(settings.namespace))
         await _work(settings, connection, view, queue, reconcile, outside, metrics, health)
 
 

@@ -12,6 +12,7 @@ from flagscale_operator.kinds.agent_tool.reconciler import AgentToolReconciler
 from flagscale_operator.kinds.agent_tool_source.reconciler import AgentToolSourceReconciler
 from flagscale_operator.kinds.inference_service.load import LoadSource
 from flagscale_operator.kinds.inference_service.reconciler import InferenceServiceReconciler
+from flagscale_operator.kinds.tool_matcher.keeper import TOOL_MATCHER, MatcherKeeper
 from flagscale_operator.kinds.train_job.reconciler import TrainJobReconciler
 from flagscale_operator.kube.http import KubeHttp
 from flagscale_operator.kube.kinds import (
@@ -69,6 +70,7 @@ def make_reconcile(
             TRAIN_JOB.kind: train_jobs.reconcile,
             **_service_reconcile(settings, kube, view, load, events, ca_pem, clock),
             **_tool_reconciles(kube, view, outside, events, clock),
+            TOOL_MATCHER: _matcher_keeper(settings, kube).reconcile,
         }
     )
 
@@ -112,6 +114,14 @@ def _tool_reconciles(
         clock=clock,
     )
     return {AGENT_TOOL.kind: tools.reconcile, AGENT_TOOL_SOURCE.kind: sources.reconcile}
+
+
+def _matcher_keeper(settings: Settings, kube: KubeHttp) -> MatcherKeeper:
+    return MatcherKeeper(
+        kube=kube.managing_as(f"flagscale/{TOOL_MATCHER.lower()}"),
+        wanted=settings.matcher,
+        watch_namespaces=settings.watch_namespaces,
+    )
 
 
 def _by_kind(reconciles: Mapping[str, Reconcile]) -> Reconcile:

@@ -69,5 +69,5 @@ def make_outside(settings: Settings, kube: Kube, view: ClusterView, queue: Keyed
         listings=Inquiries(
             lister.ask, name="listing", pace_s=pace_s, wake=queue.add, follow=lister.follow
         ),
-        index=MatcherIndex(settings.matcher_url, indexed),
+        index=MatcherIndex(settings.effective_matcher_url, indexed),
     )

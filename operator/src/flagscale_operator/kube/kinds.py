@@ -7,7 +7,7 @@ from typing import Final, Literal
 from flagscale_api import keys
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
-Scope = Literal["cluster", "release", "secrets"]
+Scope = Literal["cluster", "release", "secrets", "categories"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Rule:
     """One RBAC rule.
 
     `release` rules hold in the operator's own namespace only, `secrets` rules in the namespaces
-    whose Secrets tools may name.
+    whose Secrets tools may name, `categories` rules where the chart lets the matcher file tools.
     """
 
     kind: KubeKind
@@ -94,7 +94,8 @@ class Rule:
     why: str = ""
 
 
-LEASE_NAME: Final = "flagscale-operator"
+OPERATOR_NAME: Final = "flagscale-operator"
+LEASE_NAME: Final = OPERATOR_NAME
 PROGRESS_SECRET_NAME: Final = "flagscale-progress-tls"  # noqa: S105 - a name, no secret
 PROGRESS_SERVICE_NAME: Final = "flagscale-progress"
 PROGRESS_SLICE_NAMES: Final = MappingProxyType(
@@ -102,6 +103,9 @@ PROGRESS_SLICE_NAMES: Final = MappingProxyType(
 )
 """The EndpointSlice of each version of IP."""
 METRICS_API_SERVICE_NAME: Final = "v1beta1.external.metrics.k8s.io"
+MATCHER_NAME: Final = "flagscale-matcher"
+MATCHER_REPLICAS_NAME: Final = "flagscale-matcher-replicas"
+"""The headless Service of the matchers."""
 
 RULES: Final = (
     Rule(TRAIN_JOB, ("get", "list", "watch", "delete"), why="watch; delete when its TTL ends"),
@@ -221,6 +225,26 @@ RULES: Final = (
         resource_names=tuple(PROGRESS_SLICE_NAMES.values()),
         why="progress posts go to the leader",
     ),
+    *(
+        Rule(kind, ("create",), scope="release", why="the tool matcher")
+        for kind in (DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET)
+    ),
+    *(
+        # Also without a matcher: what one has left is removed.
+        Rule(kind, ("get", "patch", "delete"), scope="release", resource_names=names, why=why)
+        for kind, names, why in (
+            (DEPLOYMENT, (MATCHER_NAME,), "the tool matcher"),
+            (SERVICE, (MATCHER_NAME, MATCHER_REPLICAS_NAME), "the tool matcher"),
+            (POD_DISRUPTION_BUDGET, (MATCHER_NAME,), "the tool matcher"),
+        )
+    ),
+    Rule(
+        DEPLOYMENT,
+        ("get",),
+        scope="release",
+        resource_names=(OPERATOR_NAME,),
+        why="the matcher goes with the operator's own Deployment",
+    ),
 )
 MATCHER_RULES: Final = (
     Rule(AGENT_TOOL, ("get", "list", "watch"), why="what is found"),
@@ -228,5 +252,11 @@ MATCHER_RULES: Final = (
     Rule(TOKEN_REVIEW, ("create",), why="who asks"),
     Rule(SUBJECT_ACCESS_REVIEW, ("create",), why="what they may find and call"),
     Rule(SECRET, ("get",), scope="secrets", why="credentials that a tool names"),
+    Rule(
+        AGENT_TOOL,
+        ("patch",),
+        scope="categories",
+        why="change the category of tools for callers who may",
+    ),
 )
 """What the matcher may do, under a service account of its own."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from flagscale_operator.kube.kinds import MATCHER_RULES, RULES, Rule
+from flagscale_operator.kube.kinds import MATCHER_NAME, MATCHER_RULES, OPERATOR_NAME, RULES, Rule
 
 TEMPLATES: Final = Path(__file__).resolve().parents[4] / "charts" / "flagscale" / "templates"
 GROUP: Final = "rbac.authorization.k8s.io"
@@ -32,9 +32,9 @@ class Account:
     """A value of the chart without which the account does not exist."""
 
 
-OPERATOR: Final = Account("flagscale-operator", RULES, "rbac.yaml")
+OPERATOR: Final = Account(OPERATOR_NAME, RULES, "rbac.yaml")
 MATCHER: Final = Account(
-    "flagscale-matcher", MATCHER_RULES, "matcher-rbac.yaml", ".Values.matcher.enabled"
+    MATCHER_NAME, MATCHER_RULES, "matcher-rbac.yaml", ".Values.matcher.enabled"
 )
 ACCOUNTS: Final = (OPERATOR, MATCHER)
 
@@ -105,16 +105,38 @@ def rendered_template(account: Account) -> str:
             _binding(account, "ClusterRole", cluster_name, None),
             *(at_home if own else ()),
         )
-        + "{{- range .Values.watchNamespaces }}\n"
-        # Its own name: the release's namespace may be watched too.
-        + _dump(_binding(account, "ClusterRole", name, _NAMESPACE, f"{name}-watched"))
-        + "{{- else }}\n"
-        + _dump(_binding(account, "ClusterRole", name, None))
-        + "{{- end }}\n"
+        + _where_watched(account, name)
+        + _categories(account)
         + _secrets(account)
     )
     return HEADER + (
         f"{{{{- if {account.condition} }}}}\n{text}{{{{- end }}}}\n" if account.condition else text
+    )
+
+
+def _where_watched(account: Account, role: str) -> str:
+    """A ClusterRole bound in the watched namespaces, or everywhere."""
+    return (
+        "{{- range .Values.watchNamespaces }}\n"
+        # Its own name: the release's namespace may be watched too.
+        + _dump(_binding(account, "ClusterRole", role, _NAMESPACE, f"{role}-watched"))
+        + "{{- else }}\n"
+        + _dump(_binding(account, "ClusterRole", role, None))
+        + "{{- end }}\n"
+    )
+
+
+def _categories(account: Account) -> str:
+    """A role that is there only where the chart is told."""
+    rules = policy_rules(r for r in account.rules if r.scope == "categories")
+    name = f"{account.name}-categories"
+    return (
+        "{{- if .Values.matcher.manageCategories }}\n"
+        + _dump(_object("ClusterRole", name, None, {"rules": rules}))
+        + _where_watched(account, name)
+        + "{{- end }}\n"
+        if rules
+        else ""
     )
 
 

@@ -20,7 +20,15 @@ from flagscale_workloads.agent.service.door import Door, Entrance, refusal
 from flagscale_workloads.agent.service.errors import ServiceError
 from flagscale_workloads.agent.service.exchange import exchange_of
 from flagscale_workloads.agent.service.mcp_door import McpDoor
-from flagscale_workloads.agent.service.messages import CallBody, ListRequest, MatchRequest, parsed
+from flagscale_workloads.agent.service.messages import (
+    AssignRequest,
+    CallBody,
+    CategoryRequest,
+    ListRequest,
+    MatchRequest,
+    RenameRequest,
+    parsed,
+)
 from flagscale_workloads.agent.service.openapi import document
 from flagscale_workloads.agent.service.outcome import Outcome
 from flagscale_workloads.agent.service.readiness import Readiness
@@ -67,6 +75,9 @@ class ServiceApp:
             Route("/v1/tools/{namespace}/{name}:call", self.call, methods=["POST"]),
             Route("/v1/tools/{namespace}/{name}", self.describe),
             Route("/v1/categories", self.categories),
+            Route("/v1/categories:assign", self.assign_category, methods=["POST"]),
+            Route("/v1/categories:rename", self.rename_category, methods=["POST"]),
+            Route("/v1/categories:remove", self.remove_category, methods=["POST"]),
             Route(INDEX_PATH, self.index),
             Route(MCP_PATH, self._mcp.app),
         ]
@@ -123,6 +134,24 @@ class ServiceApp:
     async def categories(self, http: Request) -> Response:
         """GET /v1/categories."""
         return JSONResponse(await self._service.categories(exchange_of(http)))
+
+    async def assign_category(self, http: Request) -> Response:
+        """POST /v1/categories:assign."""
+        request = parsed(AssignRequest, await http.body())
+        return JSONResponse(await self._service.assign_category(exchange_of(http), request))
+
+    async def rename_category(self, http: Request) -> Response:
+        """POST /v1/categories:rename."""
+        asked = parsed(RenameRequest, await http.body())
+        own = exchange_of(http)
+        return JSONResponse(await self._service.rename_category(own, asked.category, asked.to))
+
+    async def remove_category(self, http: Request) -> Response:
+        """POST /v1/categories:remove."""
+        asked = parsed(CategoryRequest, await http.body())
+        return JSONResponse(
+            await self._service.rename_category(exchange_of(http), asked.category, "")
+        )
 
     async def index(self, http: Request) -> Response:
         """GET /v1/index."""

@@ -28,6 +28,7 @@ from flagscale_workloads.agent.service.door import Entrance
 from flagscale_workloads.agent.service.embedding.process_encoder import ProcessEncoder
 from flagscale_workloads.agent.service.feeding import Feeder
 from flagscale_workloads.agent.service.files import ToolFiles
+from flagscale_workloads.agent.service.filing import Filing, KubeFiling, NoFiling
 from flagscale_workloads.agent.service.kube.api import Account, KubeApi
 from flagscale_workloads.agent.service.kube.watch import Watch
 from flagscale_workloads.agent.service.mcp_door import McpDoor
@@ -51,19 +52,22 @@ class Cluster:
     authenticator: Authenticator
     access: Access
     secrets: Secrets
+    filing: Filing
 
     @classmethod
     def of(cls, settings: Settings, environ: Mapping[str, str]) -> "Cluster":
         """Raises NoClusterError."""
         if settings.tools:
-            return cls(None, Anyone(), Everything(), NoSecrets())
+            return cls(None, Anyone(), Everything(), NoSecrets(), NoFiling())
         api = KubeApi(Account.of_pod(environ, settings.service_account))
         ttl_s = settings.access_ttl_s
+        access = AccessReviews(api, ttl_s=ttl_s, clock=monotonic)
         return cls(
             api,
             TokenReviews(api, audience=settings.audience, ttl_s=ttl_s, clock=monotonic),
-            AccessReviews(api, ttl_s=ttl_s, clock=monotonic),
+            access,
             KubeSecrets(api, clock=monotonic),
+            KubeFiling(api, access),
         )
 
 
@@ -142,6 +146,7 @@ class Assembly:
             self.cluster.access,
             self.admission,
             self._make_calling(),
+            self.cluster.filing,
             self.metrics,
             self.tracing,
             settings.match_timeout_s,

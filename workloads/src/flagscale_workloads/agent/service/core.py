@@ -16,8 +16,9 @@ from flagscale_workloads.agent.service.catalogue import Catalogue
 from flagscale_workloads.agent.service.entries import Entry
 from flagscale_workloads.agent.service.errors import ServiceError, not_found
 from flagscale_workloads.agent.service.exchange import Exchange
+from flagscale_workloads.agent.service.filing import Filing
 from flagscale_workloads.agent.service.listing import page
-from flagscale_workloads.agent.service.messages import ListRequest, MatchRequest
+from flagscale_workloads.agent.service.messages import AssignRequest, ListRequest, MatchRequest
 from flagscale_workloads.agent.service.metrics import ServiceMetrics
 from flagscale_workloads.agent.service.outcome import Outcome
 from flagscale_workloads.agent.service.rendering import described, explained, listed, matched
@@ -40,6 +41,7 @@ class ToolService:
     access: Access
     admission: Admission
     calling: Calling
+    filing: Filing
     metrics: ServiceMetrics
     tracing: Tracing
     deadline_s: float
@@ -84,6 +86,26 @@ class ToolService:
             counts = Counter(self.matcher.category(entry.tool.key) for entry in entries)
             counts.pop("", None)
             return {"categories": [{"name": n, "tools": counts[n]} for n in sorted(counts)]}
+
+    async def assign_category(self, exchange: Exchange, request: AssignRequest) -> dict[str, Any]:
+        """File some tools under a category."""
+        with self._running(exchange, "assign"):
+            tools = dict.fromkeys((one.namespace, one.name) for one in request.tools)
+            entries = [await self._seen(exchange, *one) for one in tools]
+            return await self.filing.move(exchange.caller, entries, request.category)
+
+    async def rename_category(self, exchange: Exchange, category: str, to: str) -> dict[str, Any]:
+        """Rename a category; empty: leave its tools without one. Learned ones follow."""
+        with self._running(exchange, "rename"):
+            every = await self._visible_entries(exchange)
+            entries = [one for one in every if one.spec.category == category]
+            if not entries:
+                message = (
+                    f"category: no tool that you see has it by its own spec, got {category!r}; "
+                    "see /v1/categories"
+                )
+                raise ServiceError(404, "not_found", message)
+            return await self.filing.move(exchange.caller, entries, to)
 
     async def call(
         self, exchange: Exchange, namespace: str, name: str, arguments: dict[str, Any]

@@ -1,9 +1,10 @@
 """What callers send: checked models, which the OpenAPI document and MCP's schemas are made of."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from flagscale_api.v1alpha1.tool_text import Label
 from flagscale_workloads.agent.service.errors import ServiceError
 
 T = TypeVar("T", bound=BaseModel)
@@ -71,6 +72,27 @@ class ListRequest(_Request):
     server: str = Field(default="", max_length=253, description="Empty: of all servers.")
     cursor: str = Field(default="", max_length=1024, description="`next_cursor` of the last page.")
     limit: int = Field(default=50, ge=1, le=200, description="Tools of a page.")
+
+
+class CategoryRequest(_Request):
+    """Leave the tools of a category without one."""
+
+    category: Label = Field(description="As their own specs name it.")
+
+
+class RenameRequest(CategoryRequest):
+    """Rename a category, or merge it into an existing one."""
+
+    to: Label = Field(description="The new name.")
+
+
+class AssignRequest(_Request):
+    """File tools under a category."""
+
+    category: Label | Literal[""] = Field(description="Empty: none of their own.")
+    tools: Annotated[list[DescribeRequest], Field(min_length=1, max_length=1000)] = Field(
+        description="Which."
+    )
 
 
 def parsed(kind: type[T], body: bytes | dict[str, Any]) -> T:

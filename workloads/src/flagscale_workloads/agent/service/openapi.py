@@ -2,11 +2,22 @@
 
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from flagscale_api.runtime.tool_index import INDEX_PATH
-from flagscale_workloads.agent.service.messages import CallBody, ListRequest, MatchRequest
+from flagscale_workloads.agent.service.messages import (
+    AssignRequest,
+    CallBody,
+    CategoryRequest,
+    DescribeRequest,
+    ListRequest,
+    MatchRequest,
+    RenameRequest,
+)
 
 OPEN: Final = frozenset({"/ready", INDEX_PATH})
 _JSON: Final = "application/json"
+_SCHEMAS: Final = "#/components/schemas/"
 _TEXT: Final = {"type": "string"}
 _REFUSALS: Final = {
     "400": "Not valid; the error names the field.",
@@ -42,10 +53,14 @@ def document(version: str, *, tokens: bool) -> dict[str, Any]:
             "post": _call("Call one tool", CallBody) | {"parameters": named}
         },
         "/v1/categories": {"get": _page("Categories and how many tools they have", [])},
+        "/v1/categories:assign": {"post": _call("File tools under a category", AssignRequest)},
+        "/v1/categories:rename": {"post": _call("Rename or merge a category", RenameRequest)},
+        "/v1/categories:remove": {"post": _call("Take a category from its tools", CategoryRequest)},
         INDEX_PATH: {"get": _page("Which generation of each tool can be found", [])},
         "/ready": {"get": _page("Whether requests may come", [])},
     }  # fmt: skip
-    components: dict[str, Any] = {"schemas": {"Error": _error()}}
+    shared = {one.__name__: one.model_json_schema() for one in (DescribeRequest,)}
+    components: dict[str, Any] = {"schemas": {"Error": _error(), **shared}}
     found = {
         "openapi": "3.1.0",
         "info": {"title": "FlagScale: tools for agents", "version": version},
@@ -60,13 +75,15 @@ def document(version: str, *, tokens: bool) -> dict[str, Any]:
     return found
 
 
-def _call(summary: str, body: type[MatchRequest | CallBody]) -> dict[str, Any]:
-    content = {_JSON: {"schema": body.model_json_schema()}}
+def _call(summary: str, body: type[BaseModel]) -> dict[str, Any]:
+    schema = body.model_json_schema(ref_template=f"{_SCHEMAS}{{model}}")
+    schema.pop("$defs", None)  # they are among the document's components
+    content = {_JSON: {"schema": schema}}
     return _page(summary, []) | {"requestBody": {"required": True, "content": content}}
 
 
 def _page(summary: str, parameters: list[Any]) -> dict[str, Any]:
-    error = {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
+    error = {_JSON: {"schema": {"$ref": f"{_SCHEMAS}Error"}}}
     good = {"description": "The answer.", "content": {_JSON: {"schema": {"type": "object"}}}}
     refusals = {code: {"description": why, "content": error} for code, why in _REFUSALS.items()}
     return {

@@ -1,0 +1,1 @@
+"""The service that finds and calls tools: one Deployment, kept by the operator."""
