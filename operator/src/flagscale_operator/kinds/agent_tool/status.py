@@ -130,7 +130,7 @@ def _indexed(tool: ToolView, facts: ToolFacts, accepted: Verdict) -> Verdict:
         told = "no matcher is installed; install the chart with matcher.enabled=true"
         return Verdict("Indexed", "False", "NoMatcher", told)
     if seen.away:
-        told = "no matcher answers; see the pods of the Deployment flagscale-matcher"
+        told = "no matcher answers; see the Deployment flagscale-matcher and the operator's log"
         return Verdict("Indexed", "Unknown", "MatcherAway", told)
     if not seen.replicas:
         return _as_before(tool, "Indexed", "NotIndexed", "no matcher was asked yet")
