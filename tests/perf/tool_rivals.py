@@ -6,18 +6,15 @@ from collections.abc import Mapping, Sequence
 import bm25s
 import numpy as np
 import Stemmer
-import torch
-from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel
 
 from flagscale_workloads.agent import Encoder, Tool, VectorStore
-from flagscale_workloads.agent.tool_match.encoders import minilm_tokenizer
 from flagscale_workloads.agent.tool_match.vectors import text_vectors
 from flagscale_workloads.agent.tool_match.views import Vectors
 from perf.tool_sets import rank
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)
 Rankings = list[list[str]]
+OLD_WEIGHTS: Mapping[str, float] = {"semantic": 0.7, "keyword": 0.2, "category": 0.1}
 # Words that made a category of the old matcher; any other category scored 0.5.
 CATEGORY_WORDS: Mapping[str, tuple[str, ...]] = {
     "file": ("file", "read", "write", "save", "load"),
@@ -84,59 +81,24 @@ def by_old_formula(
 
 def old_score(query: str, vector: Vectors, tool: Tool, row: Vectors) -> float:
     """One tool by the old formula."""
-    return 0.7 * float(vector @ row) + _words_and_category(query, tool)
+    words = words_overlap(query, tool.name, tool.description)
+    category = category_score(query, tool.category)
+    parts = {"semantic": float(vector @ row), "keyword": words, "category": category}
+    return sum(OLD_WEIGHTS[name] * part for name, part in parts.items())
 
 
-class OldMatcher:
-    """The old formula as it runs where its model is there: tensors, one tool at a time.
-
-    The model has MiniLM's size and tokenizer but no trained weights: it takes the same time.
-    """
-
-    def __init__(self, tools: Sequence[Tool]) -> None:
-        torch.manual_seed(1)
-        config = BertConfig(
-            hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
-        )
-        self._model = BertModel(config)
-        self._model.train(mode=False)
-        self._tokenizer = Tokenizer.from_file(str(minilm_tokenizer()))
-        self._tools = tools
-        self._rows = torch.randn(len(tools), 384)
-        self._vectors: dict[str, torch.Tensor] = {}
-
-    def match(self, query: str) -> list[float]:
-        """Scores of the best three."""
-        scores = [self._score(query, tool, i) for i, tool in enumerate(self._tools)]
-        return sorted(scores, reverse=True)[:3]
-
-    def _score(self, query: str, tool: Tool, i: int) -> float:
-        if query not in self._vectors:
-            self._vectors[query] = self._encoded(query)
-        cosine = _tensor_cosine(self._vectors[query], self._rows[i : i + 1])
-        return 0.7 * cosine + _words_and_category(query, tool)
-
-    def _encoded(self, query: str) -> torch.Tensor:
-        ids = torch.tensor([self._tokenizer.encode(query).ids])
-        with torch.no_grad():
-            states: torch.Tensor = self._model(input_ids=ids).last_hidden_state
-        return states.mean(1)
-
-
-def _tensor_cosine(a: torch.Tensor, b: torch.Tensor) -> float:
-    vector = torch.nn.functional.normalize(a, p=2, dim=1)
-    row = torch.nn.functional.normalize(b, p=2, dim=1)
-    return float(torch.mm(vector, row.t()).squeeze().cpu().numpy())
-
-
-def _words_and_category(query: str, tool: Tool) -> float:
-    """0.2 overlap of words and 0.1 category: everything anew for every tool and request."""
+def words_overlap(query: str, name: str, description: str) -> float:
+    """Share of a request's words that a tool says, split at spaces, anew for every tool."""
     asked = set(query.lower().split())
-    own = set(f"{tool.name.lower()} {tool.description.lower()}".split())
-    overlap = len(asked & own) / max(len(asked), 1)
+    own = set(f"{name.lower()} {description.lower()}".split())
+    return len(asked & own) / len(asked) if asked else 0.0
+
+
+def category_score(query: str, category: str) -> float:
+    """Every category's words are looked for, anew for every tool."""
     lowered = query.lower()
-    categories = {
-        name: float(any(word in lowered for word in words))
+    scores = {
+        name: 1.0 if any(word in lowered for word in words) else 0.0
         for name, words in CATEGORY_WORDS.items()
     }
-    return 0.2 * overlap + 0.1 * categories.get(tool.category.lower(), 0.5)
+    return scores.get(category.lower(), 0.5)

@@ -14,17 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import torch
 
 from flagscale_workloads.agent import Tool, ToolMatcher, VectorStore
-from perf.tool_rivals import OldMatcher
 from perf.tool_sets import read_sets
 
 QUERIES = 60
 """Of each set."""
 ROUNDS = 3
-OLD_QUERIES = 5
-OLD_SIZE = 10_000
 
 
 def pool(folder: Path, size: int) -> tuple[list[Tool], list[str]]:
@@ -77,17 +73,7 @@ def measure(size: int, folder: Path, store: Path) -> dict[str, float]:
         "rss_mib": psutil.Process().memory_info().rss / 2**20,
     }
     matcher.close()
-    if size == OLD_SIZE:
-        figures["upstream_p50_ms"] = float(np.percentile(old_ms(tools, queries), 50))
     return figures
-
-
-def old_ms(tools: Sequence[Tool], queries: Sequence[str]) -> list[float]:
-    """The old formula over the same tools; no request is asked twice."""
-    torch.set_num_threads(1)
-    matcher = OldMatcher(tools)
-    matcher.match("warm up")
-    return times_ms(matcher.match, queries[:OLD_QUERIES])
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ CACHE = Path.home() / ".cache" / "flagscale" / "tools"
 QUERIES = int(os.environ.get("QUERIES", "400"))
 POOL_QUERIES = 100
 SIZES = (1_000, 10_000, 100_000)
+OLD_SIZE = 10_000
 DEADLINE_S = 30.0
 """Quality is measured, not the machine's load."""
 
@@ -141,17 +142,25 @@ def evaluate_pool(sets: Sequence[ToolSet], store: VectorStore) -> dict[str, floa
 def speed(store: Path) -> dict[str, float]:
     """Latency, memory and time to index by size, each in a process of its own.
 
-    Both are whole searches for a request that is new, with their encoders.
+    Compared with the old matcher are the formulas, without anyone's encoder, which is the same for
+    both; and whole searches for a request that is new.
     """
     figures: dict[str, float] = {}
     for size in SIZES:
-        command = [sys.executable, "-m", "perf.tool_speed", str(size), str(SETS), str(store)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        figures |= {f"{name}_{size // 1000}k": value for name, value in found.items()}
-        say(f"{size} tools: " + ", ".join(f"{name} {value:.2f}" for name, value in found.items()))
-    figures["times_upstream_10k"] = figures["upstream_p50_ms_10k"] / figures["p50_ms_10k"]
+        figures |= told("tool_speed", size, str(SETS), str(store))
+    figures |= told("tool_old_speed", OLD_SIZE, str(SETS))
+    for name, kind in (("times_upstream_10k", "vector_cached_"), ("times_upstream_whole_10k", "")):
+        figures[name] = figures[f"upstream_{kind}p50_ms_10k"] / figures[f"{kind}p50_ms_10k"]
     return figures
+
+
+def told(module: str, size: int, *arguments: str) -> dict[str, float]:
+    """The figures of another process, named after the size."""
+    command = [sys.executable, "-m", f"perf.{module}", str(size), *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    say(f"{size} tools: " + ", ".join(f"{name} {value:.2f}" for name, value in found.items()))
+    return {f"{name}_{size // 1000}k": value for name, value in found.items()}
 
 
 def rounded(value: Any) -> Any:

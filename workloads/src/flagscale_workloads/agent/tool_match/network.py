@@ -34,7 +34,7 @@ OPSETS: Final = (("", 17), (DOMAIN, 1))
 _CONTRIBUTED: Final = frozenset({"DynamicQuantizeMatMul", "MultiHeadAttention", "Gelu"})
 
 Values = NDArray[Any]
-NO_COPIES: Final = np.zeros(0, np.int64)
+ALL: Final = slice(None)
 
 
 class _Graph:
@@ -117,22 +117,17 @@ def _layer(
     (seen,) = graph.add("MultiHeadAttention", *split, num_heads=HEADS)
     out = _product(graph, weights, products[3:4], [f"{at}.attention.output.dense.bias"], seen)
     states = _norm(graph, weights, f"{at}.attention.output.LayerNorm", out, states)
-    wide = _product(graph, weights, products[4:5], [f"{at}.intermediate.dense.bias"], states)
-    (wide,) = graph.add("Gelu", wide)
     large = np.array(LARGE_UNITS[layer], np.int64)
-    wide = _split_units(graph, wide, large) if len(large) else wide
-    copies = np.tile(large, PARTS - 1)
-    out = _product(graph, weights, products[5:], [f"{at}.output.dense.bias"], wide, copies)
+    units = np.concatenate([np.arange(UNITS), np.tile(large, PARTS - 1)])
+    up, down = f"{at}.intermediate.dense.bias", f"{at}.output.dense.bias"
+    wide = _product(graph, weights, products[4:5], [up], states, columns=units)
+    (wide,) = graph.add("Gelu", wide)
+    if len(large):
+        # Each of a large unit's copies is a part of it.
+        share = np.where(np.isin(units, large), 1 / PARTS, 1).astype(np.float32)
+        (wide,) = graph.add("Mul", wide, share)
+    out = _product(graph, weights, products[5:], [down], wide, rows=units)
     return _norm(graph, weights, f"{at}.output.LayerNorm", out, states)
-
-
-def _split_units(graph: _Graph, states: str, large: Values) -> str:
-    """Large units divided by `PARTS`, and the other parts of them behind all units."""
-    share = np.ones(UNITS, np.float32)
-    share[large] = 1 / PARTS
-    (states,) = graph.add("Mul", states, share)
-    (parts,) = graph.add("Gather", states, np.tile(large, PARTS - 1), axis=2)
-    return graph.add("Concat", states, parts, axis=2)[0]
 
 
 def _norm(graph: _Graph, weights: Mapping[str, Values], name: str, one: str, other: str) -> str:
@@ -148,14 +143,15 @@ def _product(
     products: Sequence[str],
     biases: Sequence[str],
     states: str,
-    copies: Values = NO_COPIES,
+    *,
+    rows: Values | slice = ALL,
+    columns: Values | slice = ALL,
 ) -> str:
     """Products of the same activations side by side, which are rounded once.
 
-    `copies` are rows of the weights that come again behind all of them.
+    `rows` and `columns` of the weights are taken, in that order and maybe more than once.
     """
-    kept = np.concatenate([weights[f"{one}_q"] for one in products], axis=1)
-    kept = np.concatenate([kept, kept[copies]])
-    scales = np.concatenate([weights[f"{one}_scale"].reshape(-1) for one in products])
-    bias = np.concatenate([weights[one] for one in biases])
+    kept = np.concatenate([weights[f"{one}_q"] for one in products], axis=1)[rows][:, columns]
+    scales = np.concatenate([weights[f"{one}_scale"].reshape(-1) for one in products])[columns]
+    bias = np.concatenate([weights[one] for one in biases])[columns]
     return graph.add("DynamicQuantizeMatMul", states, kept, scales.astype(np.float32), "", bias)[0]
