@@ -160,12 +160,15 @@ async def change_often(workspace: Workspace, names: Sequence[str], *, rounds: in
         on_request=lambda *_: None,
     )
     begun = time.monotonic()
+
+    async def change(name: str, number: int) -> None:
+        body = agent_tool(name, f"Striping of zebras, version {number}")
+        body["metadata"]["namespace"] = workspace.namespace
+        await kube.apply(AGENT_TOOL, body, force=True)
+
     try:
         for number in range(1, rounds + 1):
-            for name in names:
-                body = agent_tool(name, f"Striping of zebras, version {number}")
-                body["metadata"]["namespace"] = workspace.namespace
-                await kube.apply(AGENT_TOOL, body, force=True)
+            await asyncio.gather(*(change(name, number) for name in names))
             await asyncio.sleep(begun + number * len(names) / UPDATES_PER_S - time.monotonic())
     finally:
         await kube.close()

@@ -81,8 +81,8 @@ async def post(asked: Any) -> Any:
     return {"status": answer.status_code, "answer": answer.json()}
 
 
-async def watch_pair(asked: Any) -> Any:
-    """Searches for two tools while they change: answers, and those that lack or age one."""
+async def watch(asked: Any) -> Any:
+    """Searches for some tools while they change: answers, and those that lack or age one."""
     newest: Counter[str] = Counter()
     torn: list[Any] = []
     answers, body = 0, {**asked["body"], "min_confidence": 0}
@@ -102,7 +102,7 @@ async def watch_pair(asked: Any) -> Any:
 
 
 async def main(command: str, arguments: Any) -> None:
-    commands = {"until-gone": until_gone, "load": load, "post": post, "watch-pair": watch_pair}
+    commands = {"until-gone": until_gone, "load": load, "post": post, "watch": watch}
     if command in commands:
         answer = await commands[command](arguments)
     else:
