@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from random import uniform
+from time import monotonic, sleep
 from typing import Final, TypeVar
 
 from flagscale_workloads.agent.collaboration.errors import StoreError
@@ -13,6 +15,7 @@ from flagscale_workloads.agent.collaboration.sqlite_store.clock import Clock
 from flagscale_workloads.agent.collaboration.sqlite_store.schema import prepare
 
 BUSY_TIMEOUT_S: Final = 30.0
+AGAIN_S: Final = (0.001, 0.02)
 T = TypeVar("T")
 
 
@@ -73,7 +76,7 @@ class Database:
         self._db = sqlite3.connect(
             str(self._path), timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
-        self._db.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(self._db)
         # Each commit reaches the disk before it returns.
         self._db.execute("PRAGMA synchronous = FULL")
         prepare(self._db, self._clock.boot)
@@ -101,3 +104,21 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             msg = f"embedded store {self._path}: did not do it, got {error}; look at the file"
             raise StoreError(msg) from error
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Switch a file's journal, also while others do.
+
+    SQLite waits for no lock here: of two who would each wait for the other, one is refused at once.
+    """
+    deadline = monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # The lower byte; the others tell why it is busy.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+        else:
+            return
+        sleep(uniform(*AGAIN_S))  # noqa: S311 - a pause, no secret
