@@ -91,7 +91,7 @@ class ToolService:
         """File some tools under a category."""
         with self._running(exchange, "assign"):
             tools = dict.fromkeys((one.namespace, one.name) for one in request.tools)
-            entries = [await self._seen(exchange, *one) for one in tools]
+            entries = await asyncio.gather(*(self._seen(exchange, *one) for one in tools))
             return await self.filing.move(exchange.caller, entries, request.category)
 
     async def rename_category(self, exchange: Exchange, category: str, to: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _REFUSALS: Final = {
     "403": "You may not do that, or the tool's address is forbidden.",
     "404": "There is no such tool, or you may not see it.",
     "405": "Another method is needed.",
-    "409": "The tool's schema has changed and was not approved.",
+    "409": "The tool's schema has changed and was not approved, or its file can't be changed.",
     "413": "The body is too large.",
     "422": "The arguments do not fit the tool's schema, or the tool can't be called.",
     "429": "Over a limit of yours; Retry-After tells when to come back.",
