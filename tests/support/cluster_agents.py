@@ -151,8 +151,8 @@ def call(workspace: Workspace, name: str, **arguments: Any) -> Any:
     return agent(workspace, "call_tool", **place, arguments=arguments)
 
 
-async def change_often(workspace: Workspace, names: Sequence[str], *, rounds: int) -> float:
-    """Change all of them each round; the changes per second."""
+async def change_often(workspace: Workspace, names: Sequence[str], *, rounds: int) -> None:
+    """Change all of them each round: `UPDATES_PER_S`, or what the API server takes."""
     kube = KubeHttp.open(
         load_connection({"KUBECONFIG": str(workspace.target.kubeconfig)}),
         field_manager="test",
@@ -172,7 +172,6 @@ async def change_often(workspace: Workspace, names: Sequence[str], *, rounds: in
             await asyncio.sleep(begun + number * len(names) / UPDATES_PER_S - time.monotonic())
     finally:
         await kube.close()
-    return rounds * len(names) / (time.monotonic() - begun)
 
 
 def kill_embedder(workspace: Workspace) -> None:

@@ -82,23 +82,26 @@ async def post(asked: Any) -> Any:
 
 
 async def watch(asked: Any) -> Any:
-    """Searches for some tools while they change: answers, and those that lack or age one."""
-    newest: Counter[str] = Counter()
+    """Searches for some tools until all have a version: what was seen, and what was torn.
+
+    An answer is torn that lacks one of them, or has one in an older version than an answer before.
+    """
+    newest = dict.fromkeys(asked["names"], 0)
     torn: list[Any] = []
-    answers, body = 0, {**asked["body"], "min_confidence": 0}
-    deadline = time.monotonic() + asked["seconds"]
+    seen: set[int] = set()
+    body = {**asked["body"], "min_confidence": 0}
     print("begun", file=sys.stderr, flush=True)
     async with http() as client:
-        while time.monotonic() < deadline:
+        while min(newest.values()) < asked["until"]:
             found = (await client.post("/v1/tools:match", json=body)).json().get("tools", ())
-            seen = {one["name"]: int(one["description"].rsplit(" ", 1)[1]) for one in found}
-            whole = sorted(one["name"] for one in found) == sorted(asked["names"])
-            if not whole or any(seen[name] < newest[name] for name in newest):
+            now = {one["name"]: int(one["description"].rsplit(" ", 1)[1]) for one in found}
+            whole = len(found) == len(newest) and now.keys() == newest.keys()
+            if not whole or any(now[name] < newest[name] for name in newest):
                 torn.append(found)
-            newest.update({name: seen[name] - newest[name] for name in seen})
-            answers += 1
+            newest |= now
+            seen |= set(now.values())
             await asyncio.sleep(1 / SEARCHES_PER_S)
-    return {"answers": answers, "torn": torn[:3], "newest": dict(newest)}
+    return {"versions": len(seen), "torn": torn[:3]}
 
 
 async def main(command: str, arguments: Any) -> None:
