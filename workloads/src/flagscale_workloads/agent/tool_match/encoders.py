@@ -15,6 +15,8 @@ MAX_TOKENS = 160
 MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8-fused"
 MINILM_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 TOPIC_DIMENSIONS: Final = 128
+NAME_DIMENSIONS: Final = 128
+"""Of MiniLM's 384, those in which words differ most: all of them rank no better."""
 NAME_SHARE: Final = 0.15
 """Of a cosine, that MiniLM's words have; chosen on the tune halves of the development sets."""
 RARE_FREQUENCY: Final = 1e-4
@@ -115,8 +117,8 @@ class StaticEncoder:
     table of words knows names and rare words better, and adds a little.
     """
 
-    model_id = "wordllama-128-minilm-words"
-    dimensions = 512
+    model_id = "wordllama-128-minilm-words-128"
+    dimensions = TOPIC_DIMENSIONS + NAME_DIMENSIONS
 
     def __init__(self) -> None:
         from safetensors.numpy import load_file
@@ -133,7 +135,7 @@ class StaticEncoder:
         for one in (topics, names):
             one.no_padding()
             one.enable_truncation(MAX_TOKENS)
-        rows = informative(word_rows(_checked(minilm_file(), MINILM_SHA256)))
+        rows = telling(informative(word_rows(_checked(minilm_file(), MINILM_SHA256))))
         self._tables = (
             (topics, table[:, :TOPIC_DIMENSIONS].copy(), 1 - NAME_SHARE),
             (names, rows.astype(np.float16), NAME_SHARE),
@@ -163,6 +165,12 @@ def informative(rows: Vectors) -> Vectors:
     found: Vectors = rows - rows[FIRST_WORD:].mean(0)
     found *= weights[:, None].astype(np.float32)
     return found
+
+
+def telling(rows: Vectors) -> Vectors:
+    """The columns in which rows differ most, in their order."""
+    spread = np.square(rows, dtype=np.float64).sum(0)
+    return rows[:, np.sort(np.argsort(-spread, kind="stable")[:NAME_DIMENSIONS])]
 
 
 def _means(tokenizer: Any, table: NDArray[np.float16], texts: Sequence[str]) -> Vectors:  # noqa: ANN401 - of a package without types
