@@ -21,6 +21,8 @@ NAME_SHARE: Final = 0.15
 """Of a cosine, that MiniLM's words have; chosen on the tune halves of the development sets."""
 RARE_FREQUENCY: Final = 1e-4
 """Of a word that counts half."""
+FEW_TEXTS: Final = 8
+"""A request and its clauses, say: a batch is handed to threads, which takes longer."""
 FIRST_WORD: Final = 999
 """Row of MiniLM's table; those before are marks and unused."""
 _TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
@@ -65,8 +67,6 @@ class MiniLmEncoder:
         options.inter_op_num_threads = 1
         # What it would fuse are additions with norms, into nodes that take longer.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # An arena keeps the most that any batch took: 300 MiB for 15 % of the time to index.
-        options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
         # A waiting thread must not burn the core that other requests need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -175,10 +175,13 @@ def telling(rows: Vectors) -> Vectors:
 
 def _means(tokenizer: Any, table: NDArray[np.float16], texts: Sequence[str]) -> Vectors:  # noqa: ANN401 - of a package without types
     out = np.zeros((len(texts), table.shape[1]), np.float32)
-    encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    if len(texts) < FEW_TEXTS:
+        encoded = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    else:
+        encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     for row, one in zip(out, encoded, strict=True):
         if one.ids:
-            row[:] = table[one.ids].mean(0, dtype=np.float32)
+            row[:] = table[one.ids].astype(np.float32).mean(0)
     return unit(out)
 
 
