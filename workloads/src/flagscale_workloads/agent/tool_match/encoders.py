@@ -15,9 +15,9 @@ MAX_TOKENS = 160
 MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8-fused"
 MINILM_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 TOPIC_DIMENSIONS: Final = 128
-NAME_DIMENSIONS: Final = 128
+NAME_DIMENSIONS: Final = 192
 """Of MiniLM's 384, those in which words differ most: all of them rank no better."""
-NAME_SHARE: Final = 0.15
+NAME_SHARE: Final = 0.25
 """Of a cosine, that MiniLM's words have; chosen on the tune halves of the development sets."""
 RARE_FREQUENCY: Final = 1e-4
 """Of a word that counts half."""
@@ -117,7 +117,7 @@ class StaticEncoder:
     table of words knows names and rare words better, and adds a little.
     """
 
-    model_id = "wordllama-128-minilm-words-128"
+    model_id = f"wordllama-{TOPIC_DIMENSIONS}-minilm-words-{NAME_DIMENSIONS}-{NAME_SHARE}"
     dimensions = TOPIC_DIMENSIONS + NAME_DIMENSIONS
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ Tier = Literal["transformer", "static", "lexical", "names"]
 Weights = Mapping[str, float]
 WEIGHTS: Final[Mapping[Tier, Weights]] = {
     "transformer": {"dense": 0.45, "static": 0.3, "lexical": 0.25},
-    "static": {"static": 0.7, "lexical": 0.3},
+    "static": {"static": 0.75, "lexical": 0.25},
     "lexical": {"lexical": 1.0},
     "names": {"names": 1.0},
 }
