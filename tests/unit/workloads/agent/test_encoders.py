@@ -1,7 +1,12 @@
 import numpy as np
 
 from flagscale_workloads.agent import StaticEncoder
-from flagscale_workloads.agent.tool_match.encoders import FIRST_WORD, informative
+from flagscale_workloads.agent.tool_match.encoders import (
+    FIRST_WORD,
+    NAME_DIMENSIONS,
+    informative,
+    telling,
+)
 
 
 def test_words_of_every_text_count_less_than_rare_ones() -> None:
@@ -19,3 +24,9 @@ def test_static_vectors_know_words_of_the_same_meaning() -> None:
 
 def test_a_text_without_words_is_near_nothing() -> None:
     assert not StaticEncoder().encode([""]).any()
+
+
+def test_of_the_names_vectors_those_columns_stay_that_tell_words_apart() -> None:
+    scales = np.random.default_rng(0).permutation(NAME_DIMENSIONS * 2).astype(np.float32)
+    kept = telling(np.ones((3, 1), np.float32) * scales)
+    assert kept[0].tolist() == [one for one in scales if one >= NAME_DIMENSIONS]
