@@ -26,4 +26,8 @@ SERVE_CONFIG_ANNOTATION: Final = f"{GROUP}/serve-config"
 MODEL_DIGEST_ANNOTATION: Final = f"{GROUP}/model-digest"
 SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
 
+MATCHER_FIELD_MANAGER: Final = f"{MANAGED_BY}/matcher"
+TOOL_SOURCE_FIELD_MANAGER: Final = f"{MANAGED_BY}/agenttoolsource"
+"""Whose fields of an AgentTool are its source's: the operator writes, the matcher looks for it."""
+
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from flagscale_api import keys
 from flagscale_operator.contexts import serving_context, training_context
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.runner import Reconcile
@@ -107,7 +108,7 @@ def _tool_reconciles(
         clock=clock,
     )
     sources = AgentToolSourceReconciler(
-        kube=kube.managing_as(field_manager(AGENT_TOOL_SOURCE)),
+        kube=kube.managing_as(keys.TOOL_SOURCE_FIELD_MANAGER),
         view=view,
         listings=outside.listings,
         events=events,

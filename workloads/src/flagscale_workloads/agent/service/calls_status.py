@@ -10,7 +10,6 @@ from flagscale_workloads.agent.service.kube.api import KubeApi, KubeError
 from flagscale_workloads.agent.service.tally import Tally
 
 _log = logging.getLogger(__name__)
-MANAGER: Final = f"{keys.MANAGED_BY}/matcher"
 CONFLICT: Final = 409
 GONE: Final = 404
 
@@ -53,4 +52,4 @@ class CallsStatus:
             "metadata": metadata,
             "status": {"calls": before + calls},
         }
-        await self._api.apply(f"{path}/status", change, manager=MANAGER)
+        await self._api.apply(f"{path}/status", change, manager=keys.MATCHER_FIELD_MANAGER)

@@ -12,8 +12,6 @@ from flagscale_workloads.agent.service.entries import Entry
 from flagscale_workloads.agent.service.errors import ServiceError
 from flagscale_workloads.agent.service.kube.api import Body, KubeApi, KubeError
 
-MANAGER: Final = f"{keys.MANAGED_BY}/matcher"
-SOURCE_MANAGER: Final = f"{keys.MANAGED_BY}/agenttoolsource"
 AT_ONCE: Final = 8
 MOST: Final = 1000
 """Tools that one request changes."""
@@ -79,7 +77,9 @@ class KubeFiling:
         try:
             if _is_sources(await self.api.get(path)):
                 return "its category is its source's; change spec.category of the AgentToolSource"
-            await self.api.merge(path, {"spec": {"category": category or None}}, manager=MANAGER)
+            await self.api.merge(
+                path, {"spec": {"category": category or None}}, manager=keys.MATCHER_FIELD_MANAGER
+            )
         except KubeError as error:
             return _why(error)
         return ""
@@ -90,7 +90,7 @@ def _is_sources(body: Body) -> bool:
     fields = (
         (one.get("fieldsV1") or {}).get("f:spec") or {}
         for one in (body.get("metadata") or {}).get("managedFields") or ()
-        if one.get("manager") == SOURCE_MANAGER
+        if one.get("manager") == keys.TOOL_SOURCE_FIELD_MANAGER
     )
     return any("f:category" in own for own in fields)
 
