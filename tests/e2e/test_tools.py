@@ -160,15 +160,21 @@ def test_an_agent_files_the_tools_that_it_may_change(tools: Workspace) -> None:
     wait_for(filed, lambda names: names == [CHANGEABLE], timeout_s=10)
 
 
-async def test_a_hundred_updates_a_second_tear_nothing(tools: Workspace) -> None:
-    """Every answer has each tool once, and never an older version than before."""
-    names = ("north", "east", "south", "west")
+async def test_updates_as_fast_as_the_api_server_takes_them_tear_nothing(
+    tools: Workspace,
+) -> None:
+    """Every answer has each tool once, and never an older version than before.
+
+    120 updates a second are offered; how many are taken is the machine's, so it is printed.
+    """
+    names = [f"stripe-{n}" for n in range(8)]
     await change_often(tools, names, rounds=1)
     for name in names:
         wait_tool(tools, name, lambda body: conditions(body).get("Indexed") == "True")
-    body = {"query": "striping of zebras", "k": 4, "namespaces": [tools.namespace]}
-    with busy_agent(tools, "watch", until=200, names=names, body=body) as seen:
-        await change_often(tools, names, rounds=200)
+    body = {"query": "striping of zebras", "k": 8, "namespaces": [tools.namespace]}
+    with busy_agent(tools, "watch", until=100, names=names, body=body) as seen:
+        rate_per_s = await change_often(tools, names, rounds=100)
+    print(f"updates per second: {rate_per_s:.1f}")
     assert seen["torn"] == []
     assert seen["versions"] > 20
 
