@@ -7,6 +7,7 @@ from flagscale_workloads.agent.tool_match.encoders import (
     informative,
     telling,
 )
+from flagscale_workloads.agent.tool_match.late_chunking import part_sums
 
 
 def test_words_of_every_text_count_less_than_rare_ones() -> None:
@@ -30,3 +31,24 @@ def test_of_the_names_vectors_those_columns_stay_that_tell_words_apart() -> None
     scales = np.random.default_rng(0).permutation(NAME_DIMENSIONS * 2).astype(np.float32)
     kept = telling(np.ones((3, 1), np.float32) * scales)
     assert kept[0].tolist() == [one for one in scales if one >= NAME_DIMENSIONS]
+
+
+def test_a_part_of_a_request_is_the_mean_of_its_own_words() -> None:
+    parts = ("book a hotel in Rome", "find a train to Oslo")
+    words = StaticEncoder()
+    rows = words.encode_query(f"{parts[0]}, then {parts[1]}.", parts)
+    assert np.allclose(rows[1:], words.encode(parts), atol=1e-5)
+
+
+def test_the_last_part_of_a_long_request_is_heard() -> None:
+    parts = tuple(f"{about} " * 40 + "today" for about in ("rain", "trains", "music", "taxes"))
+    words = StaticEncoder()
+    rows = words.encode_query(". ".join(parts), parts)
+    assert rows[-1] @ words.encode(["taxes"])[0] > 0.8
+
+
+def test_the_whole_stands_for_a_part_that_was_cut_off() -> None:
+    rows = np.eye(3, dtype=np.float32)
+    offsets = [(0, 2), (2, 5), (6, 8)]
+    found = part_sums(rows, offsets, "to Oslo or Rome", ("to Oslo", "Rome"))
+    assert found.tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 1]]

@@ -9,10 +9,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flagscale_workloads.agent.tool_match.late_chunking import part_sums
 from flagscale_workloads.agent.tool_match.views import Vectors, unit
 
-MAX_TOKENS = 160
-MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8-fused"
+MAX_TOKENS: Final = 160
+MAX_WORDS: Final = 1024
+"""Tokens that are looked up and not computed with: a long request is heard to its end."""
+MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8-fused-2"
 MINILM_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 TOPIC_DIMENSIONS: Final = 128
 NAME_DIMENSIONS: Final = 192
@@ -21,8 +24,6 @@ NAME_SHARE: Final = 0.25
 """Of a cosine, that MiniLM's words have; chosen on the tune halves of the development sets."""
 RARE_FREQUENCY: Final = 1e-4
 """Of a word that counts half."""
-FEW_TEXTS: Final = 8
-"""A request and its clauses, say: a batch is handed to threads, which takes longer."""
 FIRST_WORD: Final = 999
 """Row of MiniLM's table; those before are marks and unused."""
 _TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
@@ -83,25 +84,9 @@ class MiniLmEncoder:
         return unit(np.stack(rows) if rows else np.zeros((0, self.dimensions), np.float32))
 
     def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
-        """One pass over the whole: a part is the mean of the states of its own words.
-
-        So a request for three things costs what a request for one does. Source: Guenther et al.,
-        Late Chunking (2024).
-        """
+        """One pass over the whole: a part is the mean of the states of its own words."""
         one = self._tokenizer.encode(text)
-        states = self._states(one.ids)
-        rows, position = [states.mean(0)], 0
-        for part in parts:
-            start = max(text.find(part, position), 0)
-            position = start + len(part)
-            own = [
-                row
-                for row, (first, last) in enumerate(one.offsets)
-                if start <= first < last <= position
-            ]
-            # What was truncated has no states: the whole stands for it.
-            rows.append(states[own].mean(0) if own else rows[0])
-        return unit(np.stack(rows))
+        return unit(part_sums(self._states(one.ids), one.offsets, text, parts))
 
     def _states(self, ids: Sequence[int]) -> Vectors:
         """The last state of every token."""
@@ -117,7 +102,9 @@ class StaticEncoder:
     table of words knows names and rare words better, and adds a little.
     """
 
-    model_id = f"wordllama-{TOPIC_DIMENSIONS}-minilm-words-{NAME_DIMENSIONS}-{NAME_SHARE}"
+    model_id = (
+        f"wordllama-{TOPIC_DIMENSIONS}-minilm-words-{NAME_DIMENSIONS}-{NAME_SHARE}-{MAX_WORDS}"
+    )
     dimensions = TOPIC_DIMENSIONS + NAME_DIMENSIONS
 
     def __init__(self) -> None:
@@ -134,7 +121,7 @@ class StaticEncoder:
         names = _minilm_tokenizer()
         for one in (topics, names):
             one.no_padding()
-            one.enable_truncation(MAX_TOKENS)
+            one.enable_truncation(MAX_WORDS)
         rows = telling(informative(word_rows(_checked(minilm_file(), MINILM_SHA256))))
         self._tables = (
             (topics, table[:, :TOPIC_DIMENSIONS].copy(), 1 - NAME_SHARE),
@@ -143,15 +130,26 @@ class StaticEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Means of the words' rows; a text without words is a zero row."""
-        parts = [
-            _means(tokenizer, table, texts) * np.float32(share**0.5)
-            for tokenizer, table, share in self._tables
-        ]
-        return unit(np.concatenate(parts, axis=1))
+        return self._joined(
+            [_means(tokenizer, table, texts) for tokenizer, table, _ in self._tables]
+        )
 
     def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
-        """The text and its parts, each for itself."""
-        return self.encode([text, *parts])
+        """The text and its parts, whose words are looked up once."""
+        found = []
+        for tokenizer, table, _ in self._tables:
+            one = tokenizer.encode(text, add_special_tokens=False)
+            rows = table[one.ids].astype(np.float32)
+            found.append(unit(part_sums(rows, one.offsets, text, parts)))
+        return self._joined(found)
+
+    def _joined(self, rows: Sequence[Vectors]) -> Vectors:
+        """Unit rows of each table side by side, so that a cosine has its share of each."""
+        parts = [
+            one * np.float32(share**0.5)
+            for one, (_, _, share) in zip(rows, self._tables, strict=True)
+        ]
+        return unit(np.concatenate(parts, axis=1))
 
 
 def informative(rows: Vectors) -> Vectors:
@@ -175,10 +173,7 @@ def telling(rows: Vectors) -> Vectors:
 
 def _means(tokenizer: Any, table: NDArray[np.float16], texts: Sequence[str]) -> Vectors:  # noqa: ANN401 - of a package without types
     out = np.zeros((len(texts), table.shape[1]), np.float32)
-    if len(texts) < FEW_TEXTS:
-        encoded = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-    else:
-        encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     for row, one in zip(out, encoded, strict=True):
         if one.ids:
             row[:] = table[one.ids].astype(np.float32).mean(0)

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 WORDS: Final = "inner.embeddings.word_embeddings.weight"
 LAYERS: Final = 6
 HEADS: Final = 12
+HEAD_WIDTH: Final = 32
 EPSILON: Final = 1e-12
 """Of the layer norms."""
 WIDTH: Final = 384
@@ -31,7 +32,7 @@ PARTS: Final = 4
 """That a large unit is split into."""
 DOMAIN: Final = "com.microsoft"
 OPSETS: Final = (("", 17), (DOMAIN, 1))
-_CONTRIBUTED: Final = frozenset({"DynamicQuantizeMatMul", "MultiHeadAttention", "Gelu"})
+_CONTRIBUTED: Final = frozenset({"DynamicQuantizeMatMul", "FusedMatMul", "Gelu"})
 
 Values = NDArray[Any]
 ALL: Final = slice(None)
@@ -113,8 +114,7 @@ def _layer(
     at = f"inner.encoder.layer.{layer}"
     three = [f"{at}.attention.self.{part}.bias" for part in ("query", "key", "value")]
     joined = _product(graph, weights, products[:3], three, states)
-    split = graph.add("Split", joined, np.array([WIDTH] * 3, np.int64), outputs=3, axis=-1)
-    (seen,) = graph.add("MultiHeadAttention", *split, num_heads=HEADS)
+    seen = _attention(graph, joined)
     out = _product(graph, weights, products[3:4], [f"{at}.attention.output.dense.bias"], seen)
     states = _norm(graph, weights, f"{at}.attention.output.LayerNorm", out, states)
     large = np.array(LARGE_UNITS[layer], np.int64)
@@ -128,6 +128,20 @@ def _layer(
         (wide,) = graph.add("Mul", wide, share)
     out = _product(graph, weights, products[5:], [down], wide, rows=units)
     return _norm(graph, weights, f"{at}.output.LayerNorm", out, states)
+
+
+def _attention(graph: _Graph, joined: str) -> str:
+    """Not `MultiHeadAttention`, which turns queries, keys and values around one by one."""
+    (heads,) = graph.add("Reshape", joined, np.array([-1, 3 * HEADS, HEAD_WIDTH], np.int64))
+    (heads,) = graph.add("Transpose", heads, perm=[1, 0, 2])
+    query, key, value = graph.add(
+        "Split", heads, np.array([HEADS] * 3, np.int64), outputs=3, axis=0
+    )
+    (scores,) = graph.add("FusedMatMul", query, key, transB=1, alpha=HEAD_WIDTH**-0.5)
+    (shares,) = graph.add("Softmax", scores, axis=-1)
+    (seen,) = graph.add("MatMul", shares, value)
+    (seen,) = graph.add("Transpose", seen, perm=[1, 0, 2])
+    return graph.add("Reshape", seen, np.array([1, -1, WIDTH], np.int64))[0]
 
 
 def _norm(graph: _Graph, weights: Mapping[str, Values], name: str, one: str, other: str) -> str:

@@ -1,5 +1,6 @@
 """Scores of one query against a snapshot: each arm's own, then their weighted sum."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -25,6 +26,8 @@ WEIGHTS: Final[Mapping[Tier, Weights]] = {
 }
 """Per tier, by name of the arm; chosen on the tune halves of the development sets."""
 CLAUSE_WEIGHT: Final = 0.8
+HIGHEST_TERM_WEIGHT: Final = 2.0
+"""What a term that a tool is about weighs in `lexical`, for the coverage."""
 SAME_COSINE: Final = 1e-6
 
 
@@ -37,19 +40,58 @@ class ArmScores:
     """In 0..1 over the rows that are allowed."""
 
 
-def lexical_scores(snapshot: Snapshot, texts: Sequence[Sequence[str]], allowed: Mask) -> ArmScores:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the texts of a query, the whole and its clauses, ask in words."""
+
+    counts: tuple[Mapping[int, int], ...]
+    """How often each text says each known term."""
+    unknown: tuple[int, ...]
+    """How many words of each text no tool has."""
+    inverse_frequencies: Mapping[int, float]
+    """Of the terms that some living tool has."""
+    unknown_frequency: float
+    """What a word that no tool has would weigh."""
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, texts: Sequence[Sequence[str]]) -> "Asked":
+        """Look the terms of each text up."""
+        counts = tuple(query_terms(words, snapshot.vocabulary) for words in texts)
+        unknown = [
+            len(words) - sum(known.values()) for words, known in zip(texts, counts, strict=True)
+        ]
+        size = snapshot.size
+        having = {term: snapshot.frequency(term) for term in set().union(*counts)}
+        weights = {term: inverse_frequency(size, n) for term, n in having.items() if n > 0}
+        return cls(counts, tuple(unknown), weights, inverse_frequency(size, 0))
+
+    def reach(self, text: int) -> float:
+        """What a tool scores that is about every word of a text; what no tool has is rare."""
+        known = self.counts[text].items()
+        total = sum(n * self.inverse_frequencies.get(t, self.unknown_frequency) for t, n in known)
+        total += self.unknown[text] * self.unknown_frequency
+        return max(total * HIGHEST_TERM_WEIGHT, 1e-6)
+
+
+def lexical_scores(snapshot: Snapshot, asked: Asked, allowed: Mask) -> ArmScores:
     """BM25F of each text's terms, scaled by the best allowed row."""
-    out = np.zeros((len(texts), len(allowed)), np.float32)
-    size, first = snapshot.size, len(snapshot.main.rows)
-    for row, words in zip(out, texts, strict=True):
-        for term, count in query_terms(words, snapshot.vocabulary).items():
-            having = snapshot.frequency(term)
-            if having > 0:
-                weight = count * inverse_frequency(size, having)
+    whole, *clauses = asked.counts
+    out = np.zeros((len(asked.counts), len(allowed)), np.float32)
+    # The whole says what its clauses say, and only the rest is added up a second time.
+    rest = Counter(whole)
+    for clause in clauses:
+        rest.subtract(clause)
+    first = len(snapshot.main.rows)
+    for row, counts in zip(out, (rest, *clauses), strict=True):
+        for term, count in counts.items():
+            weight = count * asked.inverse_frequencies.get(term, 0.0)
+            if weight:
                 snapshot.main.postings.add_scores(term, weight, row[:first])
                 snapshot.delta.postings.add_scores(term, weight, row[first:])
+    for row in out[1:]:
+        out[0] += row
     top = out.max(axis=1, initial=0.0, where=_where(allowed), keepdims=True)
-    return ArmScores(out, np.asarray(out / np.maximum(top, 1e-6), np.float32))
+    return ArmScores(out, out / np.maximum(top, np.float32(1e-6)))
 
 
 def dense_scores(snapshot: Snapshot, arm: str, query: Vectors, allowed: Mask) -> ArmScores:

@@ -10,10 +10,11 @@ from flagscale_workloads.agent.tool_match.arms import Arm
 from flagscale_workloads.agent.tool_match.clauses import clauses
 from flagscale_workloads.agent.tool_match.confidence import CALIBRATION, Evidence
 from flagscale_workloads.agent.tool_match.filters import Filter, Mask
-from flagscale_workloads.agent.tool_match.lexical import Scores, inverse_frequency, query_terms
+from flagscale_workloads.agent.tool_match.lexical import Scores
 from flagscale_workloads.agent.tool_match.scoring import (
     WEIGHTS,
     ArmScores,
+    Asked,
     Tier,
     Weights,
     best,
@@ -25,9 +26,6 @@ from flagscale_workloads.agent.tool_match.scoring import (
 from flagscale_workloads.agent.tool_match.snapshot import Snapshot
 from flagscale_workloads.agent.tool_match.views import Vectors
 from flagscale_workloads.agent.tool_match.words import terms
-
-HIGHEST_TERM_WEIGHT = 2.0
-"""What a term that a tool is about weighs in `lexical`, for the coverage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,7 @@ class Scored:
     """A query against all rows."""
 
     texts: tuple[str, ...]
-    words: tuple[list[str], ...]
-    """Terms of each text."""
+    asked: Asked
     arms: Mapping[str, ArmScores]
     weights: Weights
     fused: Scores
@@ -118,8 +115,8 @@ class Search:
                 degraded.append(f"{name}: {arm.counts.last_error or 'paused after failures'}")
             else:
                 vectors[name] = rows
-        words = tuple(terms(one) for one in texts)
-        lexical = lexical_scores(snapshot, words, allowed)
+        asked = Asked.of(snapshot, [terms(one) for one in texts])
+        lexical = lexical_scores(snapshot, asked, allowed)
         arms = {n: dense_scores(snapshot, n, rows, allowed) for n, rows in vectors.items()}
         if arms or lexical.raw.any():
             arms["lexical"] = lexical
@@ -131,7 +128,7 @@ class Search:
             used = WEIGHTS[tier]
         total = sum(used.get(name, 0.0) for name in arms) or 1.0
         shares = {name: used.get(name, 0.0) / total for name in arms}
-        return Scored(texts, words, arms, shares, fuse(arms, used), tier, tuple(degraded))
+        return Scored(texts, asked, arms, shares, fuse(arms, used), tier, tuple(degraded))
 
 
 def _tier(arms: set[str]) -> Tier:
@@ -143,47 +140,48 @@ def _tier(arms: set[str]) -> Tier:
 
 
 def _hits(snapshot: Snapshot, scored: Scored, places: list[int]) -> list[Hit]:
-    key = {place: snapshot.row(place).tool.key for place in places}
-    order = sorted(places, key=lambda p: (-round(float(scored.fused[p]), 5), key[p]))
-    reach = _reach(snapshot, scored.words)
+    if not places:
+        return []
+    tools = [snapshot.row(place).tool for place in places]
+    fused = scored.fused[places].tolist()
+    order = sorted(range(len(places)), key=lambda i: (-round(fused[i], 5), tools[i].key))
+    first, second = fused[order[0]], fused[order[1]] if len(order) > 1 else None
+    clause = _clauses(scored, places)
+    parts = {
+        name: _parts(scored.arms[name], clause, places, share)
+        for name, share in scored.weights.items()
+    }
     found = []
-    for rank, place in enumerate(order):
-        others = order[1:2] if rank == 0 else order[:1]
-        lead = float(scored.fused[place] - scored.fused[others[0]]) if others else 0.0
-        clause = _clause(scored, place)
-        parts = {
-            name: Part(float(one.raw[clause, place]), float(one.scaled[clause, place]), share)
-            for name, share in scored.weights.items()
-            for one in (scored.arms[name],)
-        }
+    for rank, i in enumerate(order):
+        own = {name: each[i] for name, each in parts.items()}
+        other = second if rank == 0 else first
         evidence = Evidence(
-            dense=parts["dense"].raw if "dense" in parts else 0.0,
-            static=parts["static"].raw if "static" in parts else 0.0,
-            coverage=min(parts["lexical"].raw / reach[clause], 1.0) if "lexical" in parts else 0.0,
-            lead=lead,
-            names=parts["names"].raw if "names" in parts else 0.0,
+            **{name: own[name].raw for name in ("dense", "static", "names") if name in own},
+            coverage=_coverage(scored, own, clause[i]),
+            lead=0.0 if other is None else fused[i] - other,
         )
-        tool, score = snapshot.row(place).tool, float(scored.fused[place])
         sure = CALIBRATION[scored.tier](evidence)
-        found.append(Hit(tool, score, sure, parts, scored.texts[clause], evidence))
+        found.append(Hit(tools[i], fused[i], sure, own, scored.texts[clause[i]], evidence))
     return found
 
 
-def _clause(scored: Scored, place: int) -> int:
-    """Row of the clause that fits this tool best; the whole, where there is one only."""
+def _parts(
+    arm: ArmScores, clause: Sequence[int], places: Sequence[int], share: float
+) -> list[Part]:
+    """What an arm says of each place, of the clause that fits it best."""
+    both = zip(arm.raw[clause, places].tolist(), arm.scaled[clause, places].tolist(), strict=True)
+    return [Part(raw, scaled, share) for raw, scaled in both]
+
+
+def _clauses(scored: Scored, places: Sequence[int]) -> list[int]:
+    """Row of the clause that fits each place best; the whole, where there is one only."""
     if len(scored.texts) == 1:
-        return 0
-    sums = sum(share * scored.arms[n].scaled[:, place] for n, share in scored.weights.items())
-    return int(np.argmax(sums)) if isinstance(sums, np.ndarray) and len(sums) > 1 else 0
+        return [0] * len(places)
+    sums = sum(share * scored.arms[n].scaled[:, places] for n, share in scored.weights.items())
+    found: list[int] = np.asarray(sums).argmax(axis=0).tolist()
+    return found
 
 
-def _reach(snapshot: Snapshot, texts: Sequence[Sequence[str]]) -> list[float]:
-    """The most that the terms of each text could score; unknown ones count as rare ones."""
-    size, out = max(snapshot.size, 1), []
-    for words in texts:
-        known = query_terms(words, snapshot.vocabulary)
-        total = sum(n * inverse_frequency(size, snapshot.frequency(t)) for t, n in known.items())
-        unknown = len(words) - sum(known.values())
-        total += unknown * inverse_frequency(size, 0)
-        out.append(max(total * HIGHEST_TERM_WEIGHT, 1e-6))
-    return out
+def _coverage(scored: Scored, parts: Mapping[str, Part], text: int) -> float:
+    """Share of the text's informative words that a tool has."""
+    return min(parts["lexical"].raw / scored.asked.reach(text), 1.0) if "lexical" in parts else 0.0
