@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from flagscale_workloads.agent.service.entries import Version
+from flagscale_workloads.agent.service.long_lived import LongLived
 from flagscale_workloads.agent.tool_match.matcher import ToolMatcher
 from flagscale_workloads.agent.tool_match.tool import Tool
 
@@ -33,6 +34,7 @@ class Feeder:
         self._lacking = threading.Event()
         self._stopping = threading.Event()
         self._applied: Mapping[str, Version] = {}
+        self._long_lived = LongLived()
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
             for work, name in ((self._apply, "index"), (self._embed, "embed"))
@@ -109,4 +111,5 @@ class Feeder:
                 # Neighbours are known now. The pause keeps a stream of changes from learning
                 # anew with each of them.
                 self._matcher.learn_categories()
+                self._long_lived.settled(len(self._matcher))
                 self._stopping.wait(LEARN_PAUSE_S)
