@@ -21,9 +21,10 @@ from transformers import BertConfig, BertModel
 from flagscale_workloads.agent import Tool
 from flagscale_workloads.agent.tool_match.encoders import minilm_tokenizer
 from perf.tool_rivals import OLD_WEIGHTS, category_score, words_overlap
-from perf.tool_speed import pool, times_ms
+from perf.tool_speed import ROUNDS, pool, times_ms
 
-QUERIES = 5
+QUERIES = 11
+"""Of all sets, as many as take half a minute."""
 OLD_LEAST = 0.1
 
 
@@ -52,6 +53,10 @@ class OldMatcher:
         ]
         self._rows = torch.randn(len(tools), 384)
         self._vectors: OrderedDict[str, torch.Tensor] = OrderedDict()
+
+    def forget(self) -> None:
+        """What it knows of requests."""
+        self._vectors.clear()
 
     def match(self, query: str) -> list[tuple[str, float]]:
         """The best three."""
@@ -101,9 +106,16 @@ def main() -> int:
     tools, queries = pool(Path(folder), int(size))
     matcher = OldMatcher(tools)
     matcher.match("warm up")
-    asked = queries[:QUERIES]
-    new, again = (np.percentile(times_ms(matcher.match, asked), 50) for _ in range(2))
-    print(json.dumps({"upstream_p50_ms": new, "upstream_vector_cached_p50_ms": again}))
+    asked = queries[:: len(queries) // QUERIES][:QUERIES]
+    new, again = [], []
+    for _ in range(ROUNDS):
+        matcher.forget()
+        new.append(times_ms(matcher.match, asked))
+        again.append(times_ms(matcher.match, asked))
+    named = {"upstream_p50_ms": new, "upstream_vector_cached_p50_ms": again}
+    # Each request's best, as of ours.
+    best = {name: np.min(rounds, axis=0) for name, rounds in named.items()}
+    print(json.dumps({name: float(np.percentile(one, 50)) for name, one in best.items()}))
     return 0
 
 

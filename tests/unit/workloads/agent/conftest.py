@@ -32,6 +32,7 @@ class Moody:
     """An encoder whose faults the test decides."""
 
     model_id = "moody"
+    may_be_late = True
 
     def __init__(self) -> None:
         self.inner = StaticEncoder()

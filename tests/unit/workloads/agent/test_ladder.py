@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,6 +46,37 @@ def test_an_arm_that_hangs_costs_its_deadline_only(moody: Moody) -> None:
     assert found.degraded == ("dense: no vector within 0.05 s",)
     (arm,) = matcher.arms()
     assert arm.timed_out == 1
+    matcher.close()
+
+
+@pytest.mark.parametrize("may_be_late", [True, False])
+def test_only_what_may_be_late_gets_a_thread(moody: Moody, *, may_be_late: bool) -> None:
+    moody.may_be_late = may_be_late
+    threads = threading.active_count()
+    matcher = ToolMatcher(TOOLS, encoders={"dense": moody}, deadline_s=10)
+    assert matcher.match_tools("weather", min_confidence=0).tier == "transformer"
+    assert (threading.active_count() > threads) is may_be_late
+
+    moody.broken = True
+    assert matcher.match_tools("mail", min_confidence=0).degraded == (
+        "dense: RuntimeError: no mood",
+    )
+    matcher.close()
+
+
+class Meeting(Moody):
+    """Embeds a query once another one does, too."""
+
+    both = threading.Barrier(2, timeout=5)
+
+    def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
+        self.both.wait()
+        return super().encode_query(text, parts)
+
+
+def test_arms_embed_side_by_side() -> None:
+    matcher = ToolMatcher(encoders={"dense": Meeting(), "static": Meeting()}, deadline_s=10)
+    assert matcher.match_tools("weather", min_confidence=0).degraded == ()
     matcher.close()
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flagscale_workloads.agent.tool_match.confidence import Evidence
 from flagscale_workloads.agent.tool_match.scoring import Tier
 from flagscale_workloads.agent.tool_match.tool import Tool
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One arm's share of a hit's score."""
 
     raw: float

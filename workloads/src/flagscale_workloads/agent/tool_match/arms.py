@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from time import monotonic
@@ -37,13 +37,15 @@ class Arm:
     counts: Counts = field(default_factory=Counts)
     breaker: Breaker = field(init=False)
     cache: Recent[Vectors] = field(init=False)
-    _worker: ThreadPoolExecutor = field(init=False)
+    _worker: ThreadPoolExecutor | None = field(init=False, default=None)
+    """Of an encoder that may be late."""
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.breaker = Breaker(self.clock)
         self.cache = Recent(QUERY_VECTORS)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"arm-{self.name}")
+        if self.encoder.may_be_late:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"arm-{self.name}")
 
     @property
     def state(self) -> State:
@@ -52,18 +54,28 @@ class Arm:
 
     def query(self, text: str, parts: Sequence[str]) -> Vectors | None:
         """Rows of the text and its parts; nothing when the arm fails, is late or is paused."""
+        return self.asked(text, parts)()
+
+    def asked(self, text: str, parts: Sequence[str]) -> Callable[[], Vectors | None]:
+        """Begin to embed; the result waits until that is done, fails or is late."""
         key = (self.encoder.model_id, text)
         cached = self.cache.get(key)
         if cached is not None:
-            return cached
+            return lambda: cached
         if not self.breaker.allows():
             self._count("refused")
-            return None
+            return lambda: None
+        if self._worker is None:
+            rows = self._guarded(key, lambda: self.encoder.encode_query(text, parts))
+            return lambda: rows
+        late_at = monotonic() + self.deadline_s
+        future = self._worker.submit(self.encoder.encode_query, text, parts)
+        return lambda: self._guarded(key, lambda: _result(future, late_at))
+
+    def _guarded(self, key: tuple[str, str], embed: Callable[[], Vectors]) -> Vectors | None:
         try:
-            future = self._worker.submit(self.encoder.encode_query, text, parts)
-            rows = future.result(self.deadline_s)
+            rows = embed()
         except FutureTimeout:
-            future.cancel()
             self._fail("timed_out", f"no vector within {self.deadline_s:g} s")
             return None
         except Exception as problem:  # noqa: BLE001 - whatever a model raises, the search goes on
@@ -76,7 +88,8 @@ class Arm:
 
     def close(self) -> None:
         """Stop its thread once what runs there has ended."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        if self._worker:
+            self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _fail(self, kind: str, error: str) -> None:
         self.breaker.failed()
@@ -86,3 +99,11 @@ class Arm:
     def _count(self, kind: str) -> None:
         with self._lock:
             setattr(self.counts, kind, getattr(self.counts, kind) + 1)
+
+
+def _result(future: Future[Vectors], late_at: float) -> Vectors:
+    try:
+        return future.result(max(late_at - monotonic(), 0.0))
+    except FutureTimeout:
+        future.cancel()
+        raise

@@ -40,6 +40,10 @@ class Encoder(Protocol):
     def dimensions(self) -> int:
         """Length of a vector."""
 
+    @property
+    def may_be_late(self) -> bool:
+        """Whether it computes or waits: then it runs on a thread of its own, under a deadline."""
+
     def encode(self, texts: Sequence[str]) -> Vectors:
         """One unit row per text."""
 
@@ -56,6 +60,7 @@ class MiniLmEncoder:
 
     model_id = MINILM_ID
     dimensions = 384
+    may_be_late = True
 
     def __init__(self, threads: int = 1) -> None:
         import onnxruntime
@@ -106,6 +111,7 @@ class StaticEncoder:
         f"wordllama-{TOPIC_DIMENSIONS}-minilm-words-{NAME_DIMENSIONS}-{NAME_SHARE}-{MAX_WORDS}"
     )
     dimensions = TOPIC_DIMENSIONS + NAME_DIMENSIONS
+    may_be_late = False
 
     def __init__(self) -> None:
         from safetensors.numpy import load_file

@@ -90,27 +90,32 @@ def lexical_scores(snapshot: Snapshot, asked: Asked, allowed: Mask) -> ArmScores
                 snapshot.delta.postings.add_scores(term, weight, row[first:])
     for row in out[1:]:
         out[0] += row
-    top = out.max(axis=1, initial=0.0, where=_where(allowed), keepdims=True)
-    return ArmScores(out, out / np.maximum(top, np.float32(1e-6)))
+    top = _over_allowed(np.maximum, out, allowed, 0.0)
+    return ArmScores(out, np.asarray(out / np.maximum(top, 1e-6), np.float32))
 
 
 def dense_scores(snapshot: Snapshot, arm: str, query: Vectors, allowed: Mask) -> ArmScores:
     """Cosines, scaled between the farthest and the nearest allowed row."""
     parts = [part.dense[arm].cosines(query) for part in (snapshot.main, snapshot.delta)]
     raw = np.concatenate(parts, axis=1) if parts[1].size else parts[0]
-    where = _where(allowed)
-    high = raw.max(axis=1, initial=-1.0, where=where, keepdims=True)
-    low = raw.min(axis=1, initial=1.0, where=where, keepdims=True)
+    high = _over_allowed(np.maximum, raw, allowed, -1.0)
+    low = _over_allowed(np.minimum, raw, allowed, 1.0)
     spread = high - low
     scaled = raw - low
     scaled /= np.maximum(spread, SAME_COSINE)
-    scaled[spread[:, 0] < SAME_COSINE] = 1
+    same = spread[:, 0] < SAME_COSINE
+    if same.any():
+        scaled[same] = 1
     return ArmScores(raw, scaled)
 
 
-def _where(allowed: Mask) -> Mask | np.bool:
-    """For reductions, which take several times as long with a mask."""
-    return np.True_ if allowed.all() else allowed
+def _over_allowed(better: np.ufunc, rows: Scores, allowed: Mask, initial: float) -> Scores:
+    """The best of each row, as a column; with a mask it takes several times as long."""
+    if allowed.all():
+        found: Scores = better.reduce(rows, axis=1, initial=initial, keepdims=True)
+        return found
+    masked: Scores = better.reduce(rows, axis=1, initial=initial, keepdims=True, where=allowed)
+    return masked
 
 
 def name_scores(snapshot: Snapshot, text: str, allowed: Mask) -> ArmScores:
@@ -132,8 +137,10 @@ def fuse(arms: Mapping[str, ArmScores], weights: Weights) -> Scores:
     if total <= 0:
         msg = f"weights: none of {sorted(arms)} has one, got {dict(weights)}; give a positive one"
         raise ValueError(msg)
-    rows = sum(weights.get(name, 0.0) / total * one.scaled for name, one in arms.items())
-    return combine_clauses(np.asarray(rows, np.float32))
+    rows = np.zeros_like(next(iter(arms.values())).scaled)
+    for name, one in arms.items():
+        rows += weights.get(name, 0.0) / total * one.scaled
+    return combine_clauses(rows)
 
 
 def combine_clauses(rows: Scores) -> Scores:
@@ -141,7 +148,10 @@ def combine_clauses(rows: Scores) -> Scores:
     if len(rows) == 1:
         return np.asarray(rows[0], np.float32)
     best = rows[1:].max(axis=0)
-    return np.asarray((rows[0] + CLAUSE_WEIGHT * best) / (1 + CLAUSE_WEIGHT), np.float32)
+    best *= CLAUSE_WEIGHT
+    best += rows[0]
+    best /= 1 + CLAUSE_WEIGHT
+    return np.asarray(best, np.float32)
 
 
 def best(scores: Scores, allowed: Mask, k: int) -> list[int]:

@@ -69,7 +69,7 @@ class Search:
         allowed = snapshot.mask(where)
         scored = self._scored(snapshot, text, allowed, weights)
         places = best(scored.fused, allowed, k + 1)
-        hits = _hits(snapshot, scored, places)[:k]
+        hits = _hits(snapshot, scored, places, k)
         abstained = not hits or max(hit.confidence for hit in hits) < min_confidence
         return Matches(
             () if abstained else tuple(hits),
@@ -91,7 +91,7 @@ class Search:
             for place in np.flatnonzero(snapshot.alive)
             if snapshot.row(int(place)).tool.key in keys
         ]
-        return _hits(snapshot, scored, places)
+        return _hits(snapshot, scored, places, len(places))
 
     def similarity(self, first: str, second: str) -> Similarity:
         """By the best arm that answers both."""
@@ -107,16 +107,19 @@ class Search:
     ) -> Scored:
         parts = clauses(text)
         texts = (text, *parts)
-        vectors: dict[str, Vectors] = {}
-        degraded: list[str] = []
-        for name, arm in self._arms.items():
-            rows = arm.query(text, parts)
-            if rows is None:
-                degraded.append(f"{name}: {arm.counts.last_error or 'paused after failures'}")
-            else:
-                vectors[name] = rows
+        pending = {name: arm.asked(text, parts) for name, arm in self._arms.items()}
+        # Words are counted while vectors are made.
         asked = Asked.of(snapshot, [terms(one) for one in texts])
         lexical = lexical_scores(snapshot, asked, allowed)
+        vectors: dict[str, Vectors] = {}
+        degraded: list[str] = []
+        for name, embedded in pending.items():
+            rows = embedded()
+            if rows is None:
+                error = self._arms[name].counts.last_error
+                degraded.append(f"{name}: {error or 'paused after failures'}")
+            else:
+                vectors[name] = rows
         arms = {n: dense_scores(snapshot, n, rows, allowed) for n, rows in vectors.items()}
         if arms or lexical.raw.any():
             arms["lexical"] = lexical
@@ -139,26 +142,24 @@ def _tier(arms: set[str]) -> Tier:
     return "lexical" if "lexical" in arms else "names"
 
 
-def _hits(snapshot: Snapshot, scored: Scored, places: list[int]) -> list[Hit]:
-    if not places:
-        return []
+def _hits(snapshot: Snapshot, scored: Scored, places: list[int], most: int) -> list[Hit]:
+    """The best of the places, best first; equals by key."""
     tools = [snapshot.row(place).tool for place in places]
     fused = scored.fused[places].tolist()
     order = sorted(range(len(places)), key=lambda i: (-round(fused[i], 5), tools[i].key))
-    first, second = fused[order[0]], fused[order[1]] if len(order) > 1 else None
     clause = _clauses(scored, places)
     parts = {
         name: _parts(scored.arms[name], clause, places, share)
         for name, share in scored.weights.items()
     }
     found = []
-    for rank, i in enumerate(order):
+    for rank, i in enumerate(order[:most]):
         own = {name: each[i] for name, each in parts.items()}
-        other = second if rank == 0 else first
+        others = order[1:2] if rank == 0 else order[:1]
         evidence = Evidence(
             **{name: own[name].raw for name in ("dense", "static", "names") if name in own},
             coverage=_coverage(scored, own, clause[i]),
-            lead=0.0 if other is None else fused[i] - other,
+            lead=fused[i] - fused[others[0]] if others else 0.0,
         )
         sure = CALIBRATION[scored.tier](evidence)
         found.append(Hit(tools[i], fused[i], sure, own, scored.texts[clause[i]], evidence))

@@ -47,6 +47,7 @@ class ProcessEncoder:
 
     model_id = MINILM_ID
     dimensions = 384
+    may_be_late = True
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self._command = tuple(command)
