@@ -4,7 +4,11 @@ from typing import Any
 
 from flagscale_operator.controller.queue import Key
 from flagscale_operator.controller.view import ClusterView
-from flagscale_operator.kinds.agent_tool.reconciler import RIVAL_S, AgentToolReconciler
+from flagscale_operator.kinds.agent_tool.reconciler import (
+    RIVAL_S,
+    STATUS_PACE_S,
+    AgentToolReconciler,
+)
 from flagscale_operator.kube.client import Manifest
 from flagscale_operator.kube.kinds import AGENT_TOOL
 from flagscale_operator.outside.matcher_index import Indexed
@@ -64,8 +68,9 @@ class World:
         stored = self.kube.peek(AGENT_TOOL, "ns", object_name) or {}
         self.view.keep(AGENT_TOOL, self.kube.put(AGENT_TOOL, {**stored, **body}))
 
-    async def run(self, name: str = "tool") -> float | None:
+    async def run(self, name: str = "tool", *, after_s: float = STATUS_PACE_S) -> float | None:
         self.kube.calls.clear()
+        self.now_s += after_s
         return await self.reconciler.reconcile(Key("AgentTool", "ns", name))
 
     def told(self, name: str = "tool") -> dict[str, tuple[str, str]]:
@@ -90,6 +95,29 @@ async def test_a_flip_is_an_event() -> None:
     world.answers.probe = Probe(answers=False, reason="Unreachable", message="refuses")
     await world.run()
     assert world.events.posted == [("Normal", "Ready"), ("Warning", "Unreachable")]
+
+
+async def test_what_changes_often_is_told_of_at_a_pace() -> None:
+    world = World()
+    world.write(**HTTP)
+    await world.run()
+    world.write(**HTTP, description="changed")
+
+    wait_s = await world.run(after_s=STATUS_PACE_S / 4)
+    assert (wait_s, world.kube.verbs()) == (STATUS_PACE_S * 3 / 4, [])
+    world.write(**HTTP, description="changed again")
+    assert await world.run(after_s=STATUS_PACE_S * 3 / 4) is None
+    assert world.kube.verbs() == ["apply_status"]
+    assert (await world.run(after_s=0), world.kube.verbs()) == (None, [])
+
+
+async def test_a_clock_that_was_set_back_silences_no_tool() -> None:
+    world = World()
+    world.write(**HTTP)
+    await world.run()
+    world.write(**HTTP, description="changed")
+    await world.run(after_s=-3600)
+    assert world.kube.verbs() == ["apply_status"]
 
 
 async def test_waiting_for_probe_and_index_is_no_news() -> None:

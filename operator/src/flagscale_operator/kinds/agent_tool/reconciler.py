@@ -27,6 +27,9 @@ from flagscale_operator.outside.probe import Probe, Target
 
 RIVAL_S: Final = 30.0
 """How soon a tool whose name was taken looks again."""
+STATUS_PACE_S: Final = 0.5
+"""Least time between two statuses of a tool: what changes many times a second is told of as it is
+then, or the API server would be busier with what is said of changes than with changes."""
 _SILENT: Final = ("NotProbed", "NotIndexed")
 
 
@@ -68,6 +71,7 @@ class AgentToolReconciler:
         self._probes = probes
         self._indexes = indexes
         self._clock = clock
+        self._told_at: dict[Key, datetime] = {}
         self._reporter = Reporter(
             kind=AGENT_TOOL,
             kube=kube,
@@ -82,6 +86,7 @@ class AgentToolReconciler:
         body = self._view.agent_tools.get((key.namespace, key.name))
         if body is None or "deletionTimestamp" in body["metadata"]:
             self._probes.forget(key)
+            self._told_at.pop(key, None)
             return None
         before = own_status(body)
         try:
@@ -90,10 +95,11 @@ class AgentToolReconciler:
             self._probes.forget(key)
             generation = body["metadata"].get("generation", 1)
             told = {"generation": generation, "message": str(error), "now": self._clock()}
-            await self._write(body, before, invalid_status(before, **told))
-            return None
+            return await self._tell(key, body, before, invalid_status(before, **told))
         status = tool_status(tool, self._facts(key, body, tool), self._clock())
-        await self._write(body, before, status)
+        early_s = await self._tell(key, body, before, status)
+        if early_s is not None:
+            return early_s
         accepted = find_condition(status.conditions, "Accepted")
         return RIVAL_S if accepted and accepted.reason == "DuplicateName" else None
 
@@ -118,9 +124,19 @@ class AgentToolReconciler:
         removed = (source.get("status") or {}).get("removed") or ()
         return next((one["pinnedDigest"] for one in removed if one["name"] == tool.name), None)
 
-    async def _write(
-        self, body: Manifest, before: AgentToolStatus, status: AgentToolStatus
-    ) -> None:
-        if status != before:
-            await self._reporter.write(body, status)
-            await self._reporter.tell(body, before.conditions, status.conditions)
+    async def _tell(
+        self, key: Key, body: Manifest, before: AgentToolStatus, status: AgentToolStatus
+    ) -> float | None:
+        """Write what is new; or the seconds until its turn comes."""
+        if status == before:
+            return None
+        now = self._clock()
+        last = self._told_at.get(key)
+        passed_s = (now - last).total_seconds() if last else STATUS_PACE_S
+        # A clock that was set back must not silence a tool.
+        if 0 <= passed_s < STATUS_PACE_S:
+            return STATUS_PACE_S - passed_s
+        self._told_at[key] = now
+        await self._reporter.write(body, status)
+        await self._reporter.tell(body, before.conditions, status.conditions)
+        return None
