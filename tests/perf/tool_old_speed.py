@@ -63,14 +63,15 @@ class OldMatcher:
         found = []
         for i, tool in enumerate(self._tools):
             function: Any = tool.get("function", {})
+            name, description = function.get("name", ""), function.get("description", "")
             scores = {
                 "semantic": self._semantic(query, i),
-                "keyword": words_overlap(query, function["name"], function["description"]),
+                "keyword": words_overlap(query, name, description),
                 "category": category_score(query, str(tool.get("category", "general"))),
             }
-            total = sum(scores[name] * OLD_WEIGHTS[name] for name in scores)
+            total = sum(scores[part] * OLD_WEIGHTS[part] for part in scores)
             if total >= OLD_LEAST:
-                found.append((function.get("name", ""), total))
+                found.append((name, total))
         found.sort(key=lambda one: one[1], reverse=True)
         return found[:3]
 
@@ -79,8 +80,7 @@ class OldMatcher:
             self._vectors.move_to_end(query)
         else:
             self._vectors[query] = self._encoded(query)
-        cosine = _cosine(self._vectors[query], self._rows[i : i + 1])
-        return float(cosine)
+        return float(_cosine(self._vectors[query], self._rows[i : i + 1])[0])
 
     def _encoded(self, query: str) -> torch.Tensor:
         ids = torch.tensor([self._tokenizer.encode(query).ids])
@@ -95,7 +95,7 @@ def _cosine(a: torch.Tensor, b: torch.Tensor) -> NDArray[np.float32]:
     vector = torch.nn.functional.normalize(a, p=2, dim=1)
     row = torch.nn.functional.normalize(b, p=2, dim=1)
     found: NDArray[np.float32] = torch.mm(vector, row.t()).squeeze().cpu().numpy()
-    return found
+    return np.array([found]) if found.ndim == 0 else found
 
 
 def main() -> int:

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flagscale_workloads.agent import MiniLmEncoder, StaticEncoder, ToolMatcher
+from flagscale_workloads.agent import Filter, MiniLmEncoder, StaticEncoder, ToolMatcher
 from flagscale_workloads.agent.tool_match.arms import Arm
 from flagscale_workloads.agent.tool_match.breaker import Breaker
 from flagscale_workloads.agent.tool_match.encoders import minilm_file
+from flagscale_workloads.agent.tool_match.search import Search
+from flagscale_workloads.agent.tool_match.snapshot import Snapshot
 from flagscale_workloads.agent.tool_match.views import Vectors, unit
 
 from .conftest import TOOLS, Moody
@@ -67,17 +69,24 @@ def test_only_what_may_be_late_gets_a_thread(moody: Moody, *, may_be_late: bool)
 class Meeting(Moody):
     """Embeds a query once another one does, too."""
 
-    both = threading.Barrier(2, timeout=5)
+    def __init__(self, both: threading.Barrier) -> None:
+        super().__init__()
+        self.both = both
 
     def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
         self.both.wait()
         return super().encode_query(text, parts)
 
 
-def test_arms_embed_side_by_side() -> None:
-    matcher = ToolMatcher(encoders={"dense": Meeting(), "static": Meeting()}, deadline_s=10)
-    assert matcher.match_tools("weather", min_confidence=0).degraded == ()
-    matcher.close()
+@pytest.mark.parametrize(("beside", "answering"), [(True, 2), (False, 0)])
+def test_given_the_cores_models_embed_side_by_side(*, beside: bool, answering: int) -> None:
+    both = threading.Barrier(2, timeout=0.5)
+    arms = {name: Arm(name, Meeting(both), deadline_s=10) for name in ("dense", "static")}
+    empty = Snapshot.empty(dict.fromkeys(arms, StaticEncoder.dimensions))
+    found = Search(arms, beside=beside).run(empty, "weather", 5, Filter(), 0, None)
+    assert len(found.degraded) == len(arms) - answering
+    for arm in arms.values():
+        arm.close()
 
 
 def test_a_paused_arm_is_probed_once_and_comes_back(moody: Moody) -> None:

@@ -54,10 +54,15 @@ class Arm:
 
     def query(self, text: str, parts: Sequence[str]) -> Vectors | None:
         """Rows of the text and its parts; nothing when the arm fails, is late or is paused."""
-        return self.asked(text, parts)()
+        return self.asked(text, parts, wait=True)()
 
-    def asked(self, text: str, parts: Sequence[str]) -> Callable[[], Vectors | None]:
-        """Begin to embed; the result waits until that is done, fails or is late."""
+    def asked(
+        self, text: str, parts: Sequence[str], *, wait: bool = False
+    ) -> Callable[[], Vectors | None]:
+        """Begin to embed; the result waits until that is done, fails or is late.
+
+        With `wait` this waits already.
+        """
         key = (self.encoder.model_id, text)
         cached = self.cache.get(key)
         if cached is not None:
@@ -70,6 +75,9 @@ class Arm:
             return lambda: rows
         late_at = monotonic() + self.deadline_s
         future = self._worker.submit(self.encoder.encode_query, text, parts)
+        if wait:
+            rows = self._guarded(key, lambda: _result(future, late_at))
+            return lambda: rows
         return lambda: self._guarded(key, lambda: _result(future, late_at))
 
     def _guarded(self, key: tuple[str, str], embed: Callable[[], Vectors]) -> Vectors | None:

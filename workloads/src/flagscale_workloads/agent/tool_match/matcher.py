@@ -1,5 +1,6 @@
 """The public door: tools in, the few that answer a request out."""
 
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -55,7 +56,7 @@ class ToolMatcher:
         self._arms = {name: Arm(name, one, deadline_s) for name, one in encoders.items()}
         self._indexer = Indexer(encoders, store or VectorStore())
         self._snapshot = Snapshot.empty({name: one.dimensions for name, one in encoders.items()})
-        self._search = Search(self._arms)
+        self._search = Search(self._arms, beside=len(os.sched_getaffinity(0)) > 1)
         self._results: Recent[Matches] = Recent(RESULTS)
         self._writing = threading.Lock()
         self.update(upsert=tools)

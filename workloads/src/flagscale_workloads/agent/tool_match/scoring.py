@@ -36,8 +36,15 @@ class ArmScores:
     """One arm: a row for the query and one per clause, over all rows of the snapshot."""
 
     raw: Scores
-    scaled: Scores
-    """In 0..1 over the rows that are allowed."""
+    factors: Scores
+    """A column: of each row, what makes scores comparable between arms."""
+    offsets: Scores
+    """A column, added after."""
+
+    def scaled(self, places: Sequence[int]) -> Scores:
+        """Of chosen places: in 0..1 over those that are allowed."""
+        found = self.raw[:, places] * self.factors + self.offsets
+        return np.asarray(found.clip(0, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,8 @@ def lexical_scores(snapshot: Snapshot, asked: Asked, allowed: Mask) -> ArmScores
     for row in out[1:]:
         out[0] += row
     top = _over_allowed(np.maximum, out, allowed, 0.0)
-    return ArmScores(out, np.asarray(out / np.maximum(top, 1e-6), np.float32))
+    factors = np.asarray(1 / np.maximum(top, 1e-6), np.float32)
+    return ArmScores(out, factors, np.zeros_like(top))
 
 
 def dense_scores(snapshot: Snapshot, arm: str, query: Vectors, allowed: Mask) -> ArmScores:
@@ -101,12 +109,9 @@ def dense_scores(snapshot: Snapshot, arm: str, query: Vectors, allowed: Mask) ->
     high = _over_allowed(np.maximum, raw, allowed, -1.0)
     low = _over_allowed(np.minimum, raw, allowed, 1.0)
     spread = high - low
-    scaled = raw - low
-    scaled /= np.maximum(spread, SAME_COSINE)
-    same = spread[:, 0] < SAME_COSINE
-    if same.any():
-        scaled[same] = 1
-    return ArmScores(raw, scaled)
+    same = spread < SAME_COSINE
+    factors = np.where(same, np.float32(0), 1 / np.maximum(spread, np.float32(SAME_COSINE)))
+    return ArmScores(raw, factors, np.where(same, np.float32(1), -low * factors))
 
 
 def _over_allowed(better: np.ufunc, rows: Scores, allowed: Mask, initial: float) -> Scores:
@@ -125,7 +130,7 @@ def name_scores(snapshot: Snapshot, text: str, allowed: Mask) -> ArmScores:
     for place in np.flatnonzero(allowed):
         name = snapshot.row(int(place)).tool.name.lower()
         out[0, place] = sum(word in name for word in words) / max(len(words), 1)
-    return ArmScores(out, out)
+    return ArmScores(out, np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32))
 
 
 def fuse(arms: Mapping[str, ArmScores], weights: Weights) -> Scores:
@@ -137,9 +142,12 @@ def fuse(arms: Mapping[str, ArmScores], weights: Weights) -> Scores:
     if total <= 0:
         msg = f"weights: none of {sorted(arms)} has one, got {dict(weights)}; give a positive one"
         raise ValueError(msg)
-    rows = np.zeros_like(next(iter(arms.values())).scaled)
-    for name, one in arms.items():
-        rows += weights.get(name, 0.0) / total * one.scaled
+    shares = {name: weights.get(name, 0.0) / total for name in arms}
+    offsets = sum(share * arms[name].offsets for name, share in shares.items())
+    rows = np.zeros_like(next(iter(arms.values())).raw)
+    rows += offsets
+    for name, share in shares.items():
+        rows += share * arms[name].factors * arms[name].raw
     return combine_clauses(rows)
 
 

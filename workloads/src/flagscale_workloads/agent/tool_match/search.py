@@ -1,6 +1,6 @@
 """One search: which arms answer, what they say together, how sure that is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +53,10 @@ class Scored:
 class Search:
     """Runs queries against snapshots that it is given."""
 
-    def __init__(self, arms: Mapping[str, Arm]) -> None:
+    def __init__(self, arms: Mapping[str, Arm], *, beside: bool) -> None:
+        """`beside`: models run beside each other and the search for words, given the cores."""
         self._arms = arms
+        self._beside = beside
 
     def run(
         self,
@@ -107,8 +109,8 @@ class Search:
     ) -> Scored:
         parts = clauses(text)
         texts = (text, *parts)
-        pending = {name: arm.asked(text, parts) for name, arm in self._arms.items()}
-        # Words are counted while vectors are made.
+        wait = not self._beside
+        pending = {name: arm.asked(text, parts, wait=wait) for name, arm in self._arms.items()}
         asked = Asked.of(snapshot, [terms(one) for one in texts])
         lexical = lexical_scores(snapshot, asked, allowed)
         vectors: dict[str, Vectors] = {}
@@ -145,12 +147,13 @@ def _tier(arms: set[str]) -> Tier:
 def _hits(snapshot: Snapshot, scored: Scored, places: list[int], most: int) -> list[Hit]:
     """The best of the places, best first; equals by key."""
     tools = [snapshot.row(place).tool for place in places]
-    fused = scored.fused[places].tolist()
+    fused = scored.fused[places].clip(0, 1).tolist()
     order = sorted(range(len(places)), key=lambda i: (-round(fused[i], 5), tools[i].key))
-    clause = _clauses(scored, places)
+    scaled = {name: scored.arms[name].scaled(places) for name in scored.weights}
+    clause = _clauses(scaled, scored.weights)
     parts = {
-        name: _parts(scored.arms[name], clause, places, share)
-        for name, share in scored.weights.items()
+        name: _parts(scored.arms[name].raw[clause, places], each[clause, range(len(places))], share)
+        for (name, each), share in zip(scaled.items(), scored.weights.values(), strict=True)
     }
     found = []
     for rank, i in enumerate(order[:most]):
@@ -166,20 +169,16 @@ def _hits(snapshot: Snapshot, scored: Scored, places: list[int], most: int) -> l
     return found
 
 
-def _parts(
-    arm: ArmScores, clause: Sequence[int], places: Sequence[int], share: float
-) -> list[Part]:
-    """What an arm says of each place, of the clause that fits it best."""
-    both = zip(arm.raw[clause, places].tolist(), arm.scaled[clause, places].tolist(), strict=True)
-    return [Part(raw, scaled, share) for raw, scaled in both]
+def _parts(raw: Scores, scaled: Scores, share: float) -> list[Part]:
+    """What an arm says of each place."""
+    return [Part(*both, share) for both in zip(raw.tolist(), scaled.tolist(), strict=True)]
 
 
-def _clauses(scored: Scored, places: Sequence[int]) -> list[int]:
+def _clauses(scaled: Mapping[str, Scores], shares: Mapping[str, float]) -> list[int]:
     """Row of the clause that fits each place best; the whole, where there is one only."""
-    if len(scored.texts) == 1:
-        return [0] * len(places)
-    sums = sum(share * scored.arms[n].scaled[:, places] for n, share in scored.weights.items())
-    found: list[int] = np.asarray(sums).argmax(axis=0).tolist()
+    found: list[int] = (
+        np.asarray(sum(shares[n] * one for n, one in scaled.items())).argmax(0).tolist()
+    )
     return found
 
 
