@@ -1,10 +1,14 @@
 import numpy as np
+import pytest
+from tokenizers import Tokenizer
 
-from flagscale_workloads.agent import StaticEncoder
+from flagscale_workloads.agent import MiniLmEncoder, StaticEncoder
 from flagscale_workloads.agent.tool_match.encoders import (
     FIRST_WORD,
     NAME_DIMENSIONS,
+    SILENT,
     informative,
+    minilm_tokenizer,
     telling,
 )
 from flagscale_workloads.agent.tool_match.late_chunking import part_sums
@@ -52,3 +56,24 @@ def test_the_whole_stands_for_a_part_that_was_cut_off() -> None:
     offsets = [(0, 2), (2, 5), (6, 8)]
     found = part_sums(rows, offsets, "to Oslo or Rome", ("to Oslo", "Rome"))
     assert found.tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("request_", "same", "other"),
+    [
+        ("please send the mail to Bob.", "send mail Bob", "send money Bob"),
+        ("is it?", "is it?", "to whom?"),
+    ],
+)
+def test_words_that_say_nothing_are_not_heard_unless_they_are_all(
+    request_: str, same: str, other: str
+) -> None:
+    encoder = MiniLmEncoder()
+    asked, equal, unequal = (encoder.encode_query(text, ())[0] for text in (request_, same, other))
+    assert np.allclose(asked, equal, atol=1e-5)
+    assert asked @ unequal < 0.9
+
+
+def test_every_silent_token_is_one_of_the_models_own() -> None:
+    words = Tokenizer.from_file(str(minilm_tokenizer()))
+    assert all(words.token_to_id(one) is not None for one in SILENT)

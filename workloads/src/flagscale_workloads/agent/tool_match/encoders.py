@@ -17,6 +17,12 @@ MAX_WORDS: Final = 1024
 """Tokens that are looked up and not computed with: a long request is heard to its end."""
 MINILM_ID: Final = "all-MiniLM-L6-v2-w8a8-fused-2"
 MINILM_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+_SILENT = "[SEP] . , ? ! a an the this that it to of for in on with is are please"
+SILENT: Final = frozenset(_SILENT.split())
+"""Tokens of a request that MiniLM is not given: its time goes with their number, and on the tune
+halves of the development sets it ranks no worse without (nDCG@5 76.5, with them 76.3)."""
+LEAST_HEARD: Final = 4
+"""Tokens that must be left, the mark at the start included: else the request stays whole."""
 TOPIC_DIMENSIONS: Final = 128
 NAME_DIMENSIONS: Final = 192
 """Of MiniLM's 384, those in which words differ most: all of them rank no better."""
@@ -82,6 +88,7 @@ class MiniLmEncoder:
         self._tokenizer = _minilm_tokenizer()
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
+        self._silent = frozenset(map(self._tokenizer.token_to_id, SILENT))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """One by one: nothing is padded, and no vector depends on what stands beside its text."""
@@ -91,7 +98,11 @@ class MiniLmEncoder:
     def encode_query(self, text: str, parts: Sequence[str]) -> Vectors:
         """One pass over the whole: a part is the mean of the states of its own words."""
         one = self._tokenizer.encode(text)
-        return unit(part_sums(self._states(one.ids), one.offsets, text, parts))
+        heard = [row for row, token in enumerate(one.ids) if token not in self._silent]
+        if len(heard) < LEAST_HEARD:
+            heard = list(range(len(one.ids)))
+        states = self._states([one.ids[row] for row in heard])
+        return unit(part_sums(states, [one.offsets[row] for row in heard], text, parts))
 
     def _states(self, ids: Sequence[int]) -> Vectors:
         """The last state of every token."""
