@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from flagscale_workloads.agent import Filter, MiniLmEncoder, StaticEncoder, ToolMatcher
 from flagscale_workloads.agent.tool_match.arms import Arm
@@ -99,6 +100,26 @@ def test_a_paused_arm_is_probed_once_and_comes_back(moody: Moody) -> None:
     now[0], moody.broken = 6, False
     assert arm.state == "half-open"
     assert arm.query("again", ()) is not None
+    assert arm.state == "closed"
+    arm.close()
+
+
+class NoIndex:
+    """Fails where words are looked up."""
+
+    def mask(self, _: Filter) -> NDArray[np.bool_]:
+        return np.zeros(0, np.bool_)
+
+
+def test_a_probe_ends_whatever_else_fails(moody: Moody) -> None:
+    now = [0.0]
+    arm = Arm("dense", moody, 10, clock=lambda: now[0])
+    moody.broken = True
+    assert [arm.query(f"q{i}", ()) for i in range(3)] == [None] * 3
+
+    now[0], moody.broken = 6, False
+    with pytest.raises(AttributeError):
+        Search({"dense": arm}, beside=True).run(NoIndex(), "q", 5, Filter(), 0, None)  # type: ignore[arg-type]
     assert arm.state == "closed"
     arm.close()
 

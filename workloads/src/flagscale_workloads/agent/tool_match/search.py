@@ -24,7 +24,6 @@ from flagscale_workloads.agent.tool_match.scoring import (
     name_scores,
 )
 from flagscale_workloads.agent.tool_match.snapshot import Snapshot
-from flagscale_workloads.agent.tool_match.views import Vectors
 from flagscale_workloads.agent.tool_match.words import terms
 
 
@@ -111,17 +110,18 @@ class Search:
         texts = (text, *parts)
         wait = not self._beside
         pending = {name: arm.asked(text, parts, wait=wait) for name, arm in self._arms.items()}
-        asked = Asked.of(snapshot, [terms(one) for one in texts])
-        lexical = lexical_scores(snapshot, asked, allowed)
-        vectors: dict[str, Vectors] = {}
-        degraded: list[str] = []
-        for name, embedded in pending.items():
-            rows = embedded()
-            if rows is None:
-                error = self._arms[name].counts.last_error
-                degraded.append(f"{name}: {error or 'paused after failures'}")
-            else:
-                vectors[name] = rows
+        try:
+            asked = Asked.of(snapshot, [terms(one) for one in texts])
+            lexical = lexical_scores(snapshot, asked, allowed)
+        finally:
+            # Whatever else fails, a breaker must hear how its probe ended.
+            embedded = {name: rows() for name, rows in pending.items()}
+        vectors = {name: rows for name, rows in embedded.items() if rows is not None}
+        degraded = [
+            f"{name}: {self._arms[name].counts.last_error or 'paused after failures'}"
+            for name, rows in embedded.items()
+            if rows is None
+        ]
         arms = {n: dense_scores(snapshot, n, rows, allowed) for n, rows in vectors.items()}
         if arms or lexical.raw.any():
             arms["lexical"] = lexical
