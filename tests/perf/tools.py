@@ -150,6 +150,14 @@ def speed(store: Path) -> dict[str, float]:
     for size in SIZES:
         figures |= told("tool_speed", size, str(SETS), str(store))
     figures |= told("tool_old_speed", OLD_SIZE, str(SETS))
+    # A neighbour's busy minute must not decide: of two runs the quicker one counts, for both alike.
+    for module, by, *arguments in (
+        ("tool_speed", "p50_ms_10k", str(SETS), str(store)),
+        ("tool_old_speed", "upstream_p50_ms_10k", str(SETS)),
+    ):
+        again = told(module, OLD_SIZE, *arguments)
+        if again[by] < figures[by]:
+            figures |= again
     for name, kind in (("times_upstream_10k", "vector_cached_"), ("times_upstream_whole_10k", "")):
         figures[name] = figures[f"upstream_{kind}p50_ms_10k"] / figures[f"{kind}p50_ms_10k"]
     return figures
