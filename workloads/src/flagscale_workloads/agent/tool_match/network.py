@@ -1,8 +1,8 @@
 """MiniLM as a network of few, fused nodes over the integers of its file.
 
 The file keeps weights as int8, but widens them to floats before every product, and spends 300 small
-nodes on shapes and masks. Texts are embedded one by one here, so nothing is padded or masked, and a
-dozen nodes a layer remain. Weights stay as they are, and activations are rounded to int8 with one
+nodes on shapes and masks. Texts are embedded one by one here, so nothing is padded or masked, and
+18 nodes a layer remain. Weights stay as they are, and activations are rounded to int8 with one
 scale each. Behind the activation function one unit or two of a layer are up to ten times as large
 as all others and would spoil that scale: they are split into parts, which adds up exactly.
 
