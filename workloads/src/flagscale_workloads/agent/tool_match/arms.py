@@ -70,15 +70,18 @@ class Arm:
         if not self.breaker.allows():
             self._count("refused")
             return lambda: None
-        if self._worker is None:
-            rows = self._guarded(key, lambda: self.encoder.encode_query(text, parts))
+        embed = self._begun(text, parts)
+        if wait or self._worker is None:
+            rows = self._guarded(key, embed)
             return lambda: rows
+        return lambda: self._guarded(key, embed)
+
+    def _begun(self, text: str, parts: Sequence[str]) -> Callable[[], Vectors]:
+        if self._worker is None:
+            return lambda: self.encoder.encode_query(text, parts)
         late_at = monotonic() + self.deadline_s
         future = self._worker.submit(self.encoder.encode_query, text, parts)
-        if wait:
-            rows = self._guarded(key, lambda: _result(future, late_at))
-            return lambda: rows
-        return lambda: self._guarded(key, lambda: _result(future, late_at))
+        return lambda: _result(future, late_at)
 
     def _guarded(self, key: tuple[str, str], embed: Callable[[], Vectors]) -> Vectors | None:
         try:

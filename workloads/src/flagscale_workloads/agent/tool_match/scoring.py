@@ -1,7 +1,7 @@
 """Scores of one query against a snapshot: each arm's own, then their weighted sum."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -133,19 +133,23 @@ def name_scores(snapshot: Snapshot, text: str, allowed: Mask) -> ArmScores:
     return ArmScores(out, np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32))
 
 
-def fuse(arms: Mapping[str, ArmScores], weights: Weights) -> Scores:
-    """Convex sum over the arms that answered, then the best clause added to the whole.
+def shares_of(arms: Collection[str], weights: Weights) -> dict[str, float]:
+    """Weights of the given arms, made to sum to one.
 
-    The result is in 0..1: weights are those of the given arms, made to sum to one.
+    Raises:
+        ValueError: none of them has a weight.
     """
     total = sum(weights.get(name, 0.0) for name in arms)
     if total <= 0:
         msg = f"weights: none of {sorted(arms)} has one, got {dict(weights)}; give a positive one"
         raise ValueError(msg)
-    shares = {name: weights.get(name, 0.0) / total for name in arms}
-    offsets = sum(share * arms[name].offsets for name, share in shares.items())
+    return {name: weights.get(name, 0.0) / total for name in arms}
+
+
+def fuse(arms: Mapping[str, ArmScores], shares: Mapping[str, float]) -> Scores:
+    """Convex sum over the arms that answered, then the best clause added to the whole: in 0..1."""
     rows = np.zeros_like(next(iter(arms.values())).raw)
-    rows += offsets
+    rows += sum(share * arms[name].offsets for name, share in shares.items())
     for name, share in shares.items():
         rows += share * arms[name].factors * arms[name].raw
     return combine_clauses(rows)

@@ -22,6 +22,7 @@ from flagscale_workloads.agent.tool_match.scoring import (
     fuse,
     lexical_scores,
     name_scores,
+    shares_of,
 )
 from flagscale_workloads.agent.tool_match.snapshot import Snapshot
 from flagscale_workloads.agent.tool_match.words import terms
@@ -131,9 +132,8 @@ class Search:
         used = weights or WEIGHTS[tier]
         if tier == "names":
             used = WEIGHTS[tier]
-        total = sum(used.get(name, 0.0) for name in arms) or 1.0
-        shares = {name: used.get(name, 0.0) / total for name in arms}
-        return Scored(texts, asked, arms, shares, fuse(arms, used), tier, tuple(degraded))
+        shares = shares_of(arms, used)
+        return Scored(texts, asked, arms, shares, fuse(arms, shares), tier, tuple(degraded))
 
 
 def _tier(arms: set[str]) -> Tier:
@@ -151,9 +151,10 @@ def _hits(snapshot: Snapshot, scored: Scored, places: list[int], most: int) -> l
     order = sorted(range(len(places)), key=lambda i: (-round(fused[i], 5), tools[i].key))
     scaled = {name: scored.arms[name].scaled(places) for name in scored.weights}
     clause = _clauses(scaled, scored.weights)
+    every = range(len(places))
     parts = {
-        name: _parts(scored.arms[name].raw[clause, places], each[clause, range(len(places))], share)
-        for (name, each), share in zip(scaled.items(), scored.weights.values(), strict=True)
+        name: _parts(scored.arms[name].raw[clause, places], scaled[name][clause, every], share)
+        for name, share in scored.weights.items()
     }
     found = []
     for rank, i in enumerate(order[:most]):
