@@ -20,7 +20,7 @@ from support.gateways import CHAT, RunningGateway, running_gateway
 
 from .conftest import EVERY, SERVED, Served, engines
 from .test_abort import ABORT_TIMEOUT_S
-from .test_structured import MESSAGES, SCHEMA, TOOL, assert_fits
+from .test_structured import MESSAGES, ONE_CALL, SCHEMA, assert_fits
 
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": MESSAGES, "max_tokens": 2},
@@ -31,8 +31,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/images/generations": {"prompt": "The", "steps": 1},
 }
 DEMANDS: dict[str, dict[str, Any]] = {
-    "tool_calls": {"tools": [TOOL],
-                   "tool_choice": {"type": "function", "function": {"name": "weather"}}},
+    "tool_calls": ONE_CALL,
     "json_schema": {"response_format": {"type": "json_schema", "json_schema": {
         "name": "answer", "schema": SCHEMA, "strict": True}}},
     "logprobs": {"logprobs": True, "top_logprobs": 1},
@@ -188,8 +187,9 @@ async def test_openais_client_embeds_through_the_gateway(engine: Served) -> None
     first, same, other = (one.embedding for one in answer.data)
     assert len(first) == 256
     assert sum(x * x for x in first) == pytest.approx(1, abs=1e-4)
+    # How far apart two texts are depends on the model; that they are apart does not.
     assert same == pytest.approx(first, abs=1e-4)
-    assert sum(a * b for a, b in zip(first, other, strict=True)) < 0.999
+    assert other != pytest.approx(first, abs=1e-3)
     assert answer.usage.prompt_tokens > 5
 
 

@@ -59,8 +59,9 @@ class SglangAdapter(BackendAdapter):
     A request's own seed has no effect unless the server runs in deterministic mode (an extra
     argument, CUDA only), so `request_seed` is not claimed. On a GPU `dtype: auto` turns a float32
     model into a 16-bit one; on CPUs it is what the model says. It answers any model name. Calling
-    tools, named ones too, needs the extra argument tool-call-parser. After SIGTERM it finishes
-    what runs.
+    tools, named ones too, needs the extra argument tool-call-parser; a named tool may be called
+    several times in one answer unless the request sets parallel_tool_calls to false. After SIGTERM
+    it finishes what runs.
     """
 
     name: ClassVar[str] = "sglang"
