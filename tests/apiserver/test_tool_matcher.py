@@ -72,3 +72,25 @@ async def test_the_matcher_is_kept_and_removed_again(
     assert [version(kubectl, home, *one) for one in KEPT] == before
     async with operating(kubeconfig, home, tmp_path / "3", elect=False):
         wait_for(lambda: kept(kubectl, home), lambda found: found == set(), timeout_s=30)
+
+
+async def test_what_keeps_the_matcher_away_is_an_event_on_the_operator(
+    home: str, kubectl: Kubectl, kubeconfig: Path, tmp_path: Path
+) -> None:
+    # As the chart's; it needs no pod here.
+    operator = ("flagscale-operator", "--image=operator:1", "--replicas=0")
+    made = kubectl("create", "deployment", *operator, "-n", home)
+    assert made.returncode == 0, made.stderr
+    quota = kubectl("create", "quota", "none", "--hard=services=0", "-n", home)
+    assert quota.returncode == 0, quota.stderr
+    about = "involvedObject.name=flagscale-operator,reason=MatcherForbidden"
+
+    def told() -> list[str]:
+        done = kubectl("get", "events", "-n", home, f"--field-selector={about}", "-o", "json")
+        return [event["message"] for event in json.loads(done.stdout)["items"]]
+
+    async with operating(kubeconfig, home, tmp_path / "1", elect=False, **TWO):
+        messages = wait_for(told, bool, timeout_s=30)
+        assert "lift the quota" in messages[0]
+        assert kubectl("delete", "quota", "none", "-n", home).returncode == 0
+        wait_for(lambda: kept(kubectl, home), lambda found: found == ALL, timeout_s=60)

@@ -71,7 +71,7 @@ def make_reconcile(
             TRAIN_JOB.kind: train_jobs.reconcile,
             **_service_reconcile(settings, kube, view, load, events, ca_pem, clock),
             **_tool_reconciles(kube, view, outside, events, clock),
-            TOOL_MATCHER: _matcher_keeper(settings, kube).reconcile,
+            TOOL_MATCHER: _matcher_keeper(settings, kube, events).reconcile,
         }
     )
 
@@ -117,9 +117,10 @@ def _tool_reconciles(
     return {AGENT_TOOL.kind: tools.reconcile, AGENT_TOOL_SOURCE.kind: sources.reconcile}
 
 
-def _matcher_keeper(settings: Settings, kube: KubeHttp) -> MatcherKeeper:
+def _matcher_keeper(settings: Settings, kube: KubeHttp, events: EventRecorder) -> MatcherKeeper:
     return MatcherKeeper(
         kube=kube.managing_as(f"flagscale/{TOOL_MATCHER.lower()}"),
+        events=events,
         wanted=settings.matcher,
         watch_namespaces=settings.watch_namespaces,
     )

@@ -201,6 +201,12 @@ RULES: Final = (
         ("list", "watch"),
         why="notice that the child's kind was installed or removed",
     ),
+    Rule(
+        EVENT,
+        ("create", "patch"),
+        scope="release",
+        why="tell what keeps the tool matcher away, also where other namespaces are watched",
+    ),
     Rule(LEASE, ("create",), scope="release", why="leader election"),
     Rule(
         LEASE,

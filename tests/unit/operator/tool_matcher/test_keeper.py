@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flagscale_api import keys
-from flagscale_operator.errors import TransientError
+from flagscale_operator.errors import ApiError, TransientError
 from flagscale_operator.kinds.tool_matcher.keeper import (
     LOOK_EVERY_S,
     MatcherKeeper,
@@ -26,10 +26,21 @@ NAMESPACE = "flagscale-system"
 KEY = matcher_key(NAMESPACE)
 ONE, TWO = MatcherWanted(image="m:1"), MatcherWanted(image="m:1", replicas=2)
 WRITES = {"apply", "delete", "create", "replace"}
+OPERATOR = {"metadata": {"namespace": NAMESPACE, "name": OPERATOR_NAME}, "spec": {}}
 
 
-def keeper(kube: FakeKube, wanted: MatcherWanted | None = TWO) -> MatcherKeeper:
-    return MatcherKeeper(kube=kube, wanted=wanted, watch_namespaces=())
+class Told(list[tuple[str, str, str, str]]):
+    """Events as they are posted: (object, type, reason, message)."""
+
+    async def post(self, body: Any, type_: str, reason: str, message: str) -> None:
+        self.append((f"{body['kind']}/{body['metadata']['name']}", type_, reason, message))
+
+
+def keeper(
+    kube: FakeKube, wanted: MatcherWanted | None = TWO, told: Told | None = None
+) -> MatcherKeeper:
+    events = Told() if told is None else told
+    return MatcherKeeper(kube=kube, events=events, wanted=wanted, watch_namespaces=())
 
 
 def writes(kube: FakeKube) -> list[tuple[str, str, str]]:
@@ -94,8 +105,7 @@ async def test_what_is_not_ours_is_not_deleted() -> None:
 
 
 async def test_the_matcher_goes_with_the_operators_deployment() -> None:
-    operator = {"metadata": {"namespace": NAMESPACE, "name": OPERATOR_NAME}, "spec": {}}
-    kube = FakeKube((DEPLOYMENT, operator))
+    kube = FakeKube((DEPLOYMENT, OPERATOR))
     await keeper(kube).reconcile(KEY)
     uid = (kube.peek(DEPLOYMENT, NAMESPACE, OPERATOR_NAME) or {})["metadata"]["uid"]
     for kind, name in KEPT:
@@ -114,3 +124,23 @@ async def test_half_of_it_is_no_harm() -> None:
         await keeper(kube).reconcile(KEY)
     await keeper(kube).reconcile(KEY)
     assert {(kind, name) for kind, _, name in kube.objects} == {(k.kind, n) for k, n in KEPT}
+
+
+async def test_a_refusal_is_told_on_the_operators_deployment() -> None:
+    kube, told = FakeKube((DEPLOYMENT, OPERATOR)), Told()
+    kube.refuse("apply", ApiError(403, "Forbidden", "exceeded quota", "patch", "deployments"))
+    with pytest.raises(ApiError):
+        await keeper(kube, told=told).reconcile(KEY)
+    ((about, type_, reason, message),) = told
+    assert (about, type_, reason) == (f"Deployment/{OPERATOR_NAME}", "Warning", "MatcherForbidden")
+    assert "exceeded quota" in message
+    await keeper(kube, told=told).reconcile(KEY)
+    assert len(told) == 1
+
+
+async def test_what_is_worth_retrying_is_not_told() -> None:
+    kube, told = FakeKube((DEPLOYMENT, OPERATOR)), Told()
+    kube.refuse("apply", TransientError("gone"))
+    with pytest.raises(TransientError):
+        await keeper(kube, told=told).reconcile(KEY)
+    assert told == []
