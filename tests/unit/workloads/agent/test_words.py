@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from flagscale_workloads.agent.tool_match.clauses import CLAUSES, clauses
@@ -19,6 +21,23 @@ def test_stop_words_are_left_out() -> None:
 
 def test_chinese_comes_in_bigrams() -> None:
     assert terms("查询天气 now") == ["查询", "询天", "天气", "now"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("\uff30\uff24\uff26\u5909\u63db", "PDF変換"),
+        ("\uff76\uff9a\uff9d\uff80\uff9e\uff70", "カレンダー"),
+        (unicodedata.normalize("NFD", "날씨 조회"), "날씨 조회"),
+        (unicodedata.normalize("NFD", "café"), "café"),
+    ],
+    ids=["full width", "half width", "syllables in parts", "accents in parts"],
+)
+def test_forms_of_a_character_that_mean_the_same_give_the_same_terms(
+    written: str, meant: str
+) -> None:
+    assert written != meant
+    assert terms(written) == terms(meant)
 
 
 def test_a_request_for_two_things_has_two_clauses() -> None:

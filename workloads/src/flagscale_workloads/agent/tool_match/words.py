@@ -1,6 +1,7 @@
 """Text to terms: identifiers split, words stemmed, Chinese, Japanese and Korean in bigrams."""
 
 import re
+import unicodedata
 from functools import lru_cache
 
 import Stemmer
@@ -27,7 +28,13 @@ def _stem(word: str) -> str:
 
 
 def terms(text: str) -> list[str]:
-    """Terms in order, stop words left out; `readFile` and `read_file` give the same two."""
+    """Terms in order, stop words left out; `readFile` and `read_file` give the same two.
+
+    So do the forms of a character that mean the same: input methods write letters in full width,
+    and some systems write accents and Korean syllables in parts (NFKC, Unicode Annex 15).
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
     found: list[str] = []
     for run in _RUN.findall(text):
         if _IS_CJK.match(run):
