@@ -16,15 +16,19 @@ TOKENS = 16
 BOUNDS = {"vllm": 1e-3, "sglang": 1e-3, "transformers": 1e-3, "llamacpp": 1e-2}
 
 
-def expected(tokenizer: Any, text: str) -> list[float]:
-    """Log-probability of each of the last tokens of prompt and text, in float32."""
+def expected(tokenizer: Any, written: list[str]) -> list[float]:
+    """Log-probability of each of the tokens after the prompt, in float32.
+
+    They are looked up one by one: their text as a whole may be cut into others.
+    """
     model: Any = LlamaForCausalLM.from_pretrained(tiny_model(), dtype=torch.float32)
     tokens = tokenizer(PROMPT)["input_ids"]
-    written = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = {tokenizer.decode([token]): token for token in range(len(tokenizer))}
+    chosen = [ids[token] for token in written]
     with torch.inference_mode():
-        logits = model.eval()(torch.tensor([tokens + written])).logits[0]
-    chosen = torch.log_softmax(logits, -1)[len(tokens) - 1 : -1]
-    return [float(row[token]) for row, token in zip(chosen, written, strict=True)]
+        logits = model.eval()(torch.tensor([tokens + chosen])).logits[0]
+    rows = torch.log_softmax(logits, -1)[len(tokens) - 1 : -1]
+    return [float(row[token]) for row, token in zip(rows, chosen, strict=True)]
 
 
 @engines(*BOUNDS)
@@ -33,12 +37,11 @@ def test_auto_computes_in_the_type_of_the_model(engine: Served) -> None:
     answer = engine.client.completions.create(
         model=SERVED, prompt=PROMPT, max_tokens=TOKENS, temperature=0, logprobs=1
     )
-    choice = answer.choices[0]
-    told = choice.logprobs
+    told = answer.choices[0].logprobs
     assert told
+    assert told.tokens
     assert told.token_logprobs
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model())
-    right = expected(tokenizer, choice.text)
+    right = expected(AutoTokenizer.from_pretrained(tiny_model()), told.tokens)
     assert len(right) == TOKENS
     assert told.token_logprobs == pytest.approx(right, abs=BOUNDS[engine.spec.name])
     off = max(abs(a - b) for a, b in zip(told.token_logprobs, right, strict=True))
