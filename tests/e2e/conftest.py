@@ -41,4 +41,4 @@ def workspace(
     space = Workspace(target, f"e2e-{suffix}", images)
     space.create()
     yield space
-    space.delete()
+    space.delete(wait=False)

@@ -179,7 +179,7 @@ def main() -> int:
         for part in PARTS:
             figures.update(part(stage))
     finally:
-        stage.workspace.delete()
+        stage.workspace.delete(wait=True)
     return report("serving", figures)
 
 

@@ -57,7 +57,7 @@ class Workspace:
 
     def create(self) -> None:
         """Make the namespace, the claim and a pod with a shell to the claim."""
-        self.delete()
+        self.delete(wait=True)
         namespace = {
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -89,12 +89,13 @@ class Workspace:
         self.apply(restricted_pod("files", self.images["corpus"], stay))
         self.kubectl("wait", "pod/files", "--for=condition=Ready", "--timeout=120s")
 
-    def delete(self) -> None:
-        """Remove the namespace with all that is in it."""
-        # First what has pods: a namespace looks again only after half of their grace.
+    def delete(self, *, wait: bool) -> None:
+        """Remove what has pods, then the namespace, which takes seconds more to be gone."""
+        # Apart: a namespace looks again only after half of the pods' grace.
         kinds = "inferenceservices,trainjobs"
         self.kubectl("delete", kinds, "--all", "--cascade=foreground", "--timeout=120s")
-        self.target.kubectl("delete", "namespace", self.namespace, "--ignore-not-found")
+        gone = ("delete", "namespace", self.namespace, "--ignore-not-found")
+        self.target.kubectl(*gone, f"--wait={str(wait).lower()}")
 
     def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
         """kubectl in this namespace; its output."""
