@@ -9,22 +9,14 @@ from flagscale_operator.kinds.agent_tool.reconciler import (
     STATUS_PACE_S,
     AgentToolReconciler,
 )
-from flagscale_operator.kube.client import Manifest
 from flagscale_operator.kube.kinds import AGENT_TOOL
 from flagscale_operator.outside.matcher_index import Indexed
 from flagscale_operator.outside.probe import Probe, Target
 from support.agent_tools import HTTP, SPEC, agent_tool, conditions
+from support.fake_events import Events
 from support.fake_kube import FakeKube
 from support.spec_schema import merged
 from support.train_jobs import at
-
-
-class Events:
-    def __init__(self) -> None:
-        self.posted: list[tuple[str, str]] = []
-
-    async def post(self, body: Manifest, type_: str, reason: str, message: str) -> None:
-        self.posted.append((type_, reason))
 
 
 class Answers:

@@ -11,6 +11,7 @@ from flagscale_operator.kube.kinds import AGENT_TOOL, AGENT_TOOL_SOURCE
 from flagscale_operator.outside.remote_tools import Listing, RemoteTool
 from flagscale_operator.outside.source_listing import Offer
 from support.agent_tools import SOURCE, conditions, message, tool_source
+from support.fake_events import Events
 from support.fake_kube import FakeKube
 from support.spec_schema import merged
 from support.train_jobs import at
@@ -19,14 +20,6 @@ KEY = Key("AgentToolSource", "ns", "files")
 BOTH = Listing(
     tools=tuple(RemoteTool(name, "Does it.", '{"type":"object"}') for name in ("a", "b"))
 )
-
-
-class Events:
-    def __init__(self) -> None:
-        self.posted: list[tuple[str, str]] = []
-
-    async def post(self, body: Manifest, type_: str, reason: str, message: str) -> None:
-        self.posted.append((type_, reason))
 
 
 class World:

@@ -18,6 +18,7 @@ from flagscale_operator.kube.kinds import (
     KubeKind,
 )
 from flagscale_operator.progress.load_board import LoadBoard
+from support.fake_events import Events
 from support.fake_kube import FakeKube
 from support.inference_services import CONTEXT, SPEC
 from support.spec_schema import merged
@@ -30,16 +31,6 @@ BODY: dict[str, Any] = {
     "metadata": {"namespace": "ns", "name": "svc"},
     "spec": SPEC,
 }
-
-
-class Events:
-    def __init__(self) -> None:
-        self.posted: list[tuple[str, str]] = []
-        self.words: list[str] = []
-
-    async def post(self, body: Manifest, type_: str, reason: str, message: str) -> None:
-        self.posted.append((type_, reason))
-        self.words.append(message)
 
 
 class World:

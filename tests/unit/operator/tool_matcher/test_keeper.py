@@ -20,6 +20,7 @@ from flagscale_operator.kube.kinds import (
     POD_DISRUPTION_BUDGET,
     SERVICE,
 )
+from support.fake_events import Events
 from support.fake_kube import FakeKube
 
 NAMESPACE = "flagscale-system"
@@ -29,18 +30,10 @@ WRITES = {"apply", "delete", "create", "replace"}
 OPERATOR = {"metadata": {"namespace": NAMESPACE, "name": OPERATOR_NAME}, "spec": {}}
 
 
-class Told(list[tuple[str, str, str, str]]):
-    """Events as they are posted: (object, type, reason, message)."""
-
-    async def post(self, body: Any, type_: str, reason: str, message: str) -> None:
-        self.append((f"{body['kind']}/{body['metadata']['name']}", type_, reason, message))
-
-
 def keeper(
-    kube: FakeKube, wanted: MatcherWanted | None = TWO, told: Told | None = None
+    kube: FakeKube, wanted: MatcherWanted | None = TWO, events: Events | None = None
 ) -> MatcherKeeper:
-    events = Told() if told is None else told
-    return MatcherKeeper(kube=kube, events=events, wanted=wanted, watch_namespaces=())
+    return MatcherKeeper(kube=kube, events=events or Events(), wanted=wanted, watch_namespaces=())
 
 
 def writes(kube: FakeKube) -> list[tuple[str, str, str]]:
@@ -127,20 +120,20 @@ async def test_half_of_it_is_no_harm() -> None:
 
 
 async def test_a_refusal_is_told_on_the_operators_deployment() -> None:
-    kube, told = FakeKube((DEPLOYMENT, OPERATOR)), Told()
+    kube, events = FakeKube((DEPLOYMENT, OPERATOR)), Events()
     kube.refuse("apply", ApiError(403, "Forbidden", "exceeded quota", "patch", "deployments"))
     with pytest.raises(ApiError):
-        await keeper(kube, told=told).reconcile(KEY)
-    ((about, type_, reason, message),) = told
-    assert (about, type_, reason) == (f"Deployment/{OPERATOR_NAME}", "Warning", "MatcherForbidden")
-    assert "exceeded quota" in message
-    await keeper(kube, told=told).reconcile(KEY)
-    assert len(told) == 1
+        await keeper(kube, events=events).reconcile(KEY)
+    assert events.about == [f"Deployment/{OPERATOR_NAME}"]
+    assert events.posted == [("Warning", "MatcherForbidden")]
+    assert "exceeded quota" in events.words[0]
+    await keeper(kube, events=events).reconcile(KEY)
+    assert len(events.posted) == 1
 
 
 async def test_what_is_worth_retrying_is_not_told() -> None:
-    kube, told = FakeKube((DEPLOYMENT, OPERATOR)), Told()
+    kube, events = FakeKube((DEPLOYMENT, OPERATOR)), Events()
     kube.refuse("apply", TransientError("gone"))
     with pytest.raises(TransientError):
-        await keeper(kube, told=told).reconcile(KEY)
-    assert told == []
+        await keeper(kube, events=events).reconcile(KEY)
+    assert events.posted == []
